@@ -1,0 +1,88 @@
+// The engine's own events: why it dropped, changed or remarked on something. One list for the
+// whole program, so that every drop has exactly one reason, and each value has one counter.
+//
+// X(enumerator, "name as users see it", "one sentence for the alert or anomaly record")
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace haka {
+
+// clang-format off
+#define HAKA_EVENTS(X)                                                                            \
+    X(None, "none", "nothing to remark")                                                          \
+    X(Rule, "rule", "dropped by a rule")                                                          \
+    X(RuleError, "rule-error", "a rule failed")                                                   \
+    X(LuaMemory, "lua.memory", "the policy reached lua.memory_max")                               \
+    X(FrameTruncated, "frame.truncated", "the frame ends inside its link or network header")     \
+    X(FrameSnaplen, "frame.snaplen", "the capture cut the frame short")                           \
+    X(Ipv4BadHeader, "ipv4.bad-header", "IPv4 version, header length or total length is impossible") \
+    X(Ipv4BadChecksum, "ipv4.bad-checksum", "the IPv4 header checksum is wrong")                  \
+    X(Ipv6BadHeader, "ipv6.bad-header", "an IPv6 header or extension header is impossible")      \
+    X(FragmentOverlap, "ip.fragment-overlap", "fragments overlap")                                \
+    X(FragmentBadLength, "ip.fragment-bad-length", "a fragment's length is impossible")           \
+    X(FragmentLimit, "ip.fragment-limit", "too many fragments are held")                          \
+    X(FragmentTimeout, "ip.fragment-timeout", "a datagram's missing fragments never came")        \
+    X(TcpBadHeader, "tcp.bad-header", "the TCP header is shorter or longer than its segment")     \
+    X(TcpBadOption, "tcp.bad-option", "a TCP option has an impossible length")                    \
+    X(TcpBadChecksum, "tcp.bad-checksum", "the TCP checksum is wrong")                            \
+    X(TcpBadFlags, "tcp.bad-flags", "the combination of TCP flags is impossible")                 \
+    X(UdpBadHeader, "udp.bad-header", "the UDP length is impossible")                             \
+    X(UdpBadChecksum, "udp.bad-checksum", "the UDP checksum is wrong")                            \
+    X(IcmpBadHeader, "icmp.bad-header", "the ICMP message is shorter than its header")            \
+    X(IcmpBadChecksum, "icmp.bad-checksum", "the ICMP checksum is wrong")                         \
+    X(TcpNoConnection, "tcp.no-connection", "no connection found for tcp packet")                 \
+    X(TcpTombstone, "tcp.dropped-connection", "the connection was dropped earlier")               \
+    X(TcpTableFull, "tcp.table-full", "the connection table is full")                             \
+    X(TcpOutOfWindow, "tcp.out-of-window", "the segment lies outside the receiver's window")      \
+    X(TcpOldTimestamp, "tcp.old-timestamp", "the TCP timestamp is older than one already seen")   \
+    X(TcpBadAck, "tcp.bad-ack", "the ACK number acknowledges what was never sent")                \
+    X(TcpSynInConnection, "tcp.syn-in-connection", "a SYN with another ISN inside a connection")  \
+    X(TcpSynData, "tcp.syn-data", "SYN data without the fast open option")                        \
+    X(TcpRstInexact, "tcp.rst-inexact", "a RST not at the exact next sequence number")            \
+    X(TcpRstOutOfWindow, "tcp.rst-out-of-window", "a RST outside the window")                     \
+    X(TcpAfterReset, "tcp.after-reset", "a segment after a believed RST")                         \
+    X(TcpDataAfterFin, "tcp.data-after-fin", "data behind a FIN")                                 \
+    X(TcpOverlapDiffers, "tcp.overlap-differs", "a retransmission carries other bytes than the first copy") \
+    X(TcpGap, "tcp.gap", "bytes that the receiver acknowledged are missing")                      \
+    X(TcpHoldLimit, "tcp.hold-limit", "too many bytes or segments are held")                      \
+    X(TcpStreamMemory, "tcp.stream-memory", "all stream memory is in use")                        \
+    X(TcpHalfOpenLimit, "tcp.half-open-limit", "the oldest half-open connection made room")       \
+    X(TcpMidstream, "tcp.midstream", "a packet of an unknown connection passes untracked")        \
+    X(StreamUnread, "stream.unread", "bytes behind a hole were never delivered")
+// clang-format on
+
+enum class Event : std::uint8_t {
+#define HAKA_EVENT_ENUMERATOR(name, text, sentence) name,
+    HAKA_EVENTS(HAKA_EVENT_ENUMERATOR)
+#undef HAKA_EVENT_ENUMERATOR
+};
+
+namespace detail {
+struct EventText {
+    std::string_view name;
+    std::string_view sentence;
+};
+inline constexpr std::array kEventTexts = {
+#define HAKA_EVENT_TEXT(name, text, sentence) EventText{text, sentence},
+    HAKA_EVENTS(HAKA_EVENT_TEXT)
+#undef HAKA_EVENT_TEXT
+};
+}  // namespace detail
+
+inline constexpr std::size_t kEventCount = detail::kEventTexts.size();
+
+// The name that counters, EVE records and summaries show, e.g. "tcp.overlap-differs".
+[[nodiscard]] constexpr std::string_view event_name(Event event) {
+    return detail::kEventTexts[static_cast<std::size_t>(event)].name;
+}
+
+// What happened, as one sentence without a full stop.
+[[nodiscard]] constexpr std::string_view event_sentence(Event event) {
+    return detail::kEventTexts[static_cast<std::size_t>(event)].sentence;
+}
+
+}  // namespace haka

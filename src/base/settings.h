@@ -1,0 +1,76 @@
+// Everything a user can set, with its default: TOML file (`-c`) and `--set section.key=value` fill
+// it in `app`, every other room is handed the part it needs. Each limit has a test on its edge.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/time.h"
+
+namespace haka {
+
+enum class Midstream : std::uint8_t { Drop, Ignore };
+enum class Normalise : std::uint8_t { Listened, All };
+// What happens when a limit is reached or a rule fails.
+enum class Exception : std::uint8_t { Drop, Pass, Reset, Bypass };
+enum class ChecksumMode : std::uint8_t { Auto, All, None };
+
+// Section [tcp]
+struct TcpSettings {
+    Midstream midstream = Midstream::Drop;
+    Normalise normalise = Normalise::Listened;
+    std::uint32_t connections_max = 1'048'576;     // Per worker.
+    std::uint32_t half_open_percent = 25;          // Of connections_max.
+    std::uint32_t held_bytes_max = 1U << 20;       // Out of order, per direction.
+    std::uint32_t held_segments_max = 1024;        // Out of order, per direction.
+    std::uint32_t undecided_bytes_max = 64 * 1024; // Kept for a rule that waits, per direction.
+    Duration undecided_time_max = kSecond * 30;
+    std::uint64_t stream_memory_max = 1ULL << 30;  // Per worker.
+    std::uint32_t early_ack_packets = 64;  // An ACK may run ahead of its data by so many packets.
+    Duration syn_timeout = kSecond * 30;
+    Duration syn_ack_timeout = kSecond * 30;
+    Duration established_timeout = kSecond * 7440;  // 2 h 4 min, RFC 5382.
+    Duration half_closed_timeout = kSecond * 120;
+    Duration time_wait_timeout = kSecond * 60;
+    Duration dropped_timeout = kSecond * 120;
+};
+
+// Section [fragments]
+struct FragmentSettings {
+    std::uint32_t datagrams_max = 1024;           // Being joined at a time, per worker.
+    std::uint32_t fragments_per_datagram_max = 128;
+    std::uint32_t bytes_max = 4U << 20;           // All held fragments of a worker.
+    Duration timeout = kSecond * 30;
+};
+
+// Section [exceptions]
+struct ExceptionSettings {
+    Exception table_full = Exception::Drop;  // A new connection when the table is full.
+    Exception hold = Exception::Reset;       // held_*_max or undecided_*_max reached.
+    Exception memory = Exception::Reset;     // stream_memory_max reached.
+    Exception malformed = Exception::Pass;   // A capture file: pass and count.
+};
+
+// Section [lua]
+struct LuaSettings {
+    std::uint64_t memory_max = 256ULL << 20;  // Bytes a worker's Lua may hold, C++ buffers included.
+    Duration rule_timeout = kSecond * 2;
+    std::uint64_t output_max = 16ULL << 20;   // Bytes that one event's rules may print, log, alert.
+    std::uint32_t packets_max = 4096;         // Policy-made or pushed packets alive at a time.
+    Exception on_error = Exception::Drop;     // Drop or Pass ("accept").
+    bool unsafe = false;
+};
+
+struct Settings {
+    TcpSettings tcp;
+    FragmentSettings fragments;
+    ExceptionSettings exceptions;
+    LuaSettings lua;
+    ChecksumMode checksums = ChecksumMode::Auto;
+    bool pass_through = false;
+    bool eve_ipv6_compress = false;  // [eve] ipv6_compress
+    std::uint64_t seed = 0;          // Of hash keys and math.random; random unless --seed is given.
+    std::uint32_t workers = 1;
+};
+
+}  // namespace haka

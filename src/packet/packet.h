@@ -1,0 +1,33 @@
+// One packet on its walk: bytes, arrival, where its headers are, what was decided.
+//
+//   captured at `when`        bytes()                     verdict
+//   Instant ----------------- [ link | ip | tcp | ... ] - Undecided -> Pass | Drop(reason)
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "base/event.h"
+#include "base/time.h"
+#include "wire/headers.h"
+
+namespace haka {
+
+enum class Verdict : std::uint8_t { Undecided, Pass, Drop };
+
+// A record as the capture side found it. `bytes` stay valid, and may be written, until the block
+// (or batch) that it came with is given back.
+struct Frame {
+    std::uint8_t* data = nullptr;
+    std::uint32_t size = 0;           // Captured bytes.
+    std::uint32_t original_size = 0;  // Bytes on the wire; more than `size` if snaplen cut it.
+    Instant when;
+    std::uint64_t number = 0;  // 1-based place in the whole input.
+    std::uint32_t interface = 0;
+    LinkType link = LinkType::Ethernet;
+
+    [[nodiscard]] ByteView bytes() const { return {data, size}; }
+    [[nodiscard]] MutableByteView mutable_bytes() const { return {data, size}; }
+};
+
+}  // namespace haka
