@@ -14,7 +14,8 @@ TEST(AddressTest, PrintsWhatItParsed) {
 }
 
 TEST(AddressTest, RefusesEverythingElse) {
-    for (const char* text : {"", "1.2.3", "1.2.3.256", "01.2.3.4.5", "localhost", "::1%lo", "1.2.3.4 "}) {
+    for (const char* text :
+         {"", "1.2.3", "1.2.3.256", "01.2.3.4.5", "localhost", "::1%lo", "1.2.3.4 "}) {
         EXPECT_FALSE(Address::parse(text)) << text;
     }
 }

@@ -19,11 +19,11 @@ enum class ChecksumMode : std::uint8_t { Auto, All, None };
 struct TcpSettings {
     Midstream midstream = Midstream::Drop;
     Normalise normalise = Normalise::Listened;
-    std::uint32_t connections_max = 1'048'576;     // Per worker.
-    std::uint32_t half_open_percent = 25;          // Of connections_max.
-    std::uint32_t held_bytes_max = 1U << 20;       // Out of order, per direction.
-    std::uint32_t held_segments_max = 1024;        // Out of order, per direction.
-    std::uint32_t undecided_bytes_max = 64 * 1024; // Kept for a rule that waits, per direction.
+    std::uint32_t connections_max = 1'048'576;      // Per worker.
+    std::uint32_t half_open_percent = 25;           // Of connections_max.
+    std::uint32_t held_bytes_max = 1U << 20;        // Out of order, per direction.
+    std::uint32_t held_segments_max = 1024;         // Out of order, per direction.
+    std::uint32_t undecided_bytes_max = 64 * 1024;  // Kept for a rule that waits, per direction.
     Duration undecided_time_max = kSecond * 30;
     std::uint64_t stream_memory_max = 1ULL << 30;  // Per worker.
     std::uint32_t early_ack_packets = 64;  // An ACK may run ahead of its data by so many packets.
@@ -37,9 +37,9 @@ struct TcpSettings {
 
 // Section [fragments]
 struct FragmentSettings {
-    std::uint32_t datagrams_max = 1024;           // Being joined at a time, per worker.
+    std::uint32_t datagrams_max = 1024;  // Being joined at a time, per worker.
     std::uint32_t fragments_per_datagram_max = 128;
-    std::uint32_t bytes_max = 4U << 20;           // All held fragments of a worker.
+    std::uint32_t bytes_max = 4U << 20;  // All held fragments of a worker.
     Duration timeout = kSecond * 30;
 };
 
@@ -53,11 +53,12 @@ struct ExceptionSettings {
 
 // Section [lua]
 struct LuaSettings {
-    std::uint64_t memory_max = 256ULL << 20;  // Bytes a worker's Lua may hold, C++ buffers included.
+    std::uint64_t memory_max = 256ULL
+                               << 20;  // Bytes a worker's Lua may hold, C++ buffers included.
     Duration rule_timeout = kSecond * 2;
-    std::uint64_t output_max = 16ULL << 20;   // Bytes that one event's rules may print, log, alert.
-    std::uint32_t packets_max = 4096;         // Policy-made or pushed packets alive at a time.
-    Exception on_error = Exception::Drop;     // Drop or Pass ("accept").
+    std::uint64_t output_max = 16ULL << 20;  // Bytes that one event's rules may print, log, alert.
+    std::uint32_t packets_max = 4096;        // Policy-made or pushed packets alive at a time.
+    Exception on_error = Exception::Drop;    // Drop or Pass ("accept").
     bool unsafe = false;
 };
 

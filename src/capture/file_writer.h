@@ -29,7 +29,8 @@ public:
         Instant when;
         std::uint32_t original_size = 0;
         ByteView bytes;
-        std::string_view comment;  // pcapng: packet comment (verdict and reason); pcap: not written.
+        std::string_view
+            comment;  // pcapng: packet comment (verdict and reason); pcap: not written.
     };
     // Returns false on the first failure (disk full, two link types in a .pcap); from then on
     // nothing more is written and error() says why, and the remedy.

@@ -16,23 +16,25 @@ namespace haka::report {
 enum class Level : std::uint8_t { Low, Medium, High };
 enum class Completion : std::uint8_t { Failed, Successful };
 
-// An endpoint or a service of an alert, as haka.alert.address(...) / haka.alert.service(...) made it.
+// An endpoint or a service of an alert, as haka.alert.address(...) / haka.alert.service(...) made
+// it.
 struct Node {
     enum class Kind : std::uint8_t { Address, Service } kind = Kind::Address;
-    std::vector<std::string> values;  // As given, e.g. {"192.168.10.1", "48922"} or {"tcp/22", "ssh"}.
-    std::optional<Address> address;   // The first value that is an address.
+    std::vector<std::string>
+        values;  // As given, e.g. {"192.168.10.1", "48922"} or {"tcp/22", "ssh"}.
+    std::optional<Address> address;     // The first value that is an address.
     std::optional<std::uint16_t> port;  // The first value that is a number after it.
 };
 
 // Where an alert or event was raised. Lives as long as the packet at hand.
 struct Where {
-    Instant when;              // Packet time.
-    std::uint64_t packet = 0;  // Its number in the input, 0 when there is none.
+    Instant when;                 // Packet time.
+    std::uint64_t packet = 0;     // Its number in the input, 0 when there is none.
     std::uint8_t ip_version = 0;  // 0: not IP; then only `when` and `packet` count.
     std::uint8_t protocol = 0;
-    Address source;       // Of this packet.
+    Address source;  // Of this packet.
     Address destination;
-    std::uint16_t source_port = 0;  // ICMP: type.
+    std::uint16_t source_port = 0;       // ICMP: type.
     std::uint16_t destination_port = 0;  // ICMP: code.
     std::uint16_t vlan = 0;
     std::uint8_t vlan_count = 0;
@@ -43,8 +45,8 @@ struct Where {
 struct Alert {
     std::uint64_t reference = 0;  // Shown as the alert's number; updates repeat it.
     bool is_update = false;
-    std::string rule;             // Rule that raised it; an engine event's name otherwise.
-    bool blocked = false;         // The packet was already dropped when the alert was raised.
+    std::string rule;      // Rule that raised it; an engine event's name otherwise.
+    bool blocked = false;  // The packet was already dropped when the alert was raised.
     std::string description;
     std::optional<Instant> start_time;
     std::optional<Instant> end_time;
