@@ -1,0 +1,125 @@
+// The plain C structs that C++ and Lua share: the one definition of both sides. Everything between
+// the two marks is compiled here and given to ffi.cdef as it stands, so it is plain C without
+// macros. Policies never see these structs: the Lua library keeps them in its upvalues and lends
+// out handles that carry a slot and a generation.
+//
+// Who writes what: C++ fills a slot before a hook runs; Lua writes packet bytes through the
+// pointers and sets `changed`; verdicts go through `haka_api`. Nothing raises or calls back across
+// this border: functions return a status, the Lua side turns it into an error at the policy's line.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+// NOLINTBEGIN: this part is C
+extern "C" {
+// [abi
+enum { HAKA_NONE = 0xffffffff };
+
+/* What a policy changed in a packet. */
+enum { HAKA_CHANGED_NET = 1, HAKA_CHANGED_TRANSPORT = 2, HAKA_CHANGED_PAYLOAD = 4,
+       HAKA_CHANGED_CHECKSUM = 8 /* the policy set a checksum itself: leave it alone */ };
+
+/* Status of an API call; the Lua side has the sentence for each. */
+enum { HAKA_OK = 0, HAKA_NO_SLOT = 1, HAKA_NO_MEMORY = 2, HAKA_TOO_LARGE = 3, HAKA_CAPTURED = 4,
+       HAKA_PASS_THROUGH = 5, HAKA_HAS_CONNECTION = 6, HAKA_NOT_A_PACKET = 7, HAKA_TABLE_FULL = 8,
+       HAKA_OUTPUT_FULL = 9, HAKA_NOT_SYN = 10 };
+
+/* One packet lent to Lua. Slot 0 is the packet at hand; the others are packets that the policy made
+   or took over. The pointers lie in memory of C++ and stay valid while `generation` does. */
+struct haka_packet {
+    uint32_t generation;
+    uint32_t changed;
+    uint8_t *net;           /* first byte of the network layer (of the frame when not IP) */
+    uint8_t *transport;     /* first byte behind the IP header, NULL when not IP */
+    uint8_t *payload;       /* first byte behind the transport header */
+    uint32_t net_size;      /* from net to the end of the datagram */
+    uint32_t transport_size;
+    uint32_t payload_size;
+    uint8_t ip_version;     /* 4, 6 or 0 */
+    uint8_t protocol;
+    uint8_t transport_ok;   /* the transport header is whole */
+    uint8_t made;           /* made by a policy: may be sent */
+    uint8_t dropped;
+    uint8_t down;           /* on its way down: no more drop of what left */
+    int64_t when;           /* ns since 1970 */
+    uint64_t number;
+};
+
+/* A connection that a policy touched, copied for Lua. */
+struct haka_connection {
+    uint32_t generation;
+    uint16_t client_port, server_port;
+    uint8_t ip_version;
+    uint8_t state;          /* flow::State */
+    uint8_t dropped;
+    uint32_t client[4];     /* host order words; IPv4 uses the first */
+    uint32_t server[4];
+    uint64_t id;
+    uint32_t index;         /* in the connection table */
+};
+
+/* One rule's place in one direction of a stream, counted in stream offsets. */
+struct haka_cursor {
+    double position;
+    double keep;            /* bytes from here on stay when the hook ends; < 0: nothing */
+    double gap;             /* bytes lost before the position, not yet told */
+};
+
+/* The in-order bytes of the direction at hand: [base, base + size) at data. */
+struct haka_stream {
+    const uint8_t *data;
+    double base;
+    uint32_t size;
+    uint32_t eof;           /* nothing comes after these bytes */
+    struct haka_cursor *cursors;
+};
+
+/* What a worker shares with its Lua state. */
+struct haka_context {
+    uint32_t rule;          /* index of the rule at work, 0 when none: errors and hangs name it */
+    uint32_t ended;         /* the packet or connection was decided: evaluation stops */
+    uint32_t event;         /* counts hook events; connection-event handles carry it */
+    uint32_t streamed;      /* token of the coroutine that runs, 0 when none */
+    uint32_t cursor;        /* index of the stream rule at work */
+    uint32_t connection;    /* slot of the connection at hand, HAKA_NONE when not yet touched */
+    uint32_t has_connection;
+    uint32_t direction;     /* 1: client to server */
+    uint32_t pass_through;
+    uint32_t worker;
+    uint32_t log_level_max; /* highest (most verbose) level that any module logs */
+    uint32_t stream_grade;  /* 1: the rule at work is readonly */
+    int64_t now;            /* time of the packet at hand, ns since 1970 */
+    struct haka_packet *packets;
+    struct haka_connection *connections;
+    struct haka_stream stream;
+    void *host;
+};
+
+/* What Lua asks of C++. `c` is the worker's context. */
+struct haka_api {
+    int (*log)(struct haka_context *c, int level, const char *module, size_t module_size,
+               const char *text, size_t text_size);
+    int (*packet_new)(struct haka_context *c, uint32_t size, uint32_t *slot);
+    int (*packet_resize)(struct haka_context *c, uint32_t slot, uint32_t net_size);
+    int (*packet_take)(struct haka_context *c, uint32_t slot, uint32_t *taken);
+    int (*packet_send)(struct haka_context *c, uint32_t slot);
+    void (*packet_drop)(struct haka_context *c, uint32_t slot);
+    void (*packet_parse)(struct haka_context *c, uint32_t slot);
+    int (*checksum_ok)(struct haka_context *c, uint32_t slot, int transport);
+    void (*checksum_set)(struct haka_context *c, uint32_t slot, int transport);
+    uint32_t (*connection_touch)(struct haka_context *c);
+    uint32_t (*connection_of)(struct haka_context *c, uint32_t slot, uint32_t *direction,
+                              uint32_t *tombstone);
+    int (*connection_new)(struct haka_context *c, uint32_t slot, uint32_t *connection);
+    void (*connection_refresh)(struct haka_context *c, uint32_t connection);
+    int (*connection_drop)(struct haka_context *c, uint32_t connection);
+    int (*connection_reset)(struct haka_context *c, uint32_t connection);
+    double (*find)(const uint8_t *data, size_t size, const char *text, size_t text_size,
+                   size_t *partial);
+    double (*clock)(void);
+    void (*rule_time)(struct haka_context *c, uint32_t rule, double seconds);
+};
+// abi]
+}
+// NOLINTEND

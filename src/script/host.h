@@ -1,0 +1,54 @@
+// What the Lua library asks of the engine, beyond reading and writing the bytes it was lent.
+// The engine implements it; one host for each worker, called only from that worker's thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/event.h"
+#include "report/alert.h"
+
+struct haka_packet;
+struct haka_connection;
+
+namespace haka::script {
+
+// 0 fatal .. 4 debug, as in lua/haka/log.lua.
+enum class LogLevel : std::uint8_t { Fatal, Error, Warning, Info, Debug };
+
+class Host {
+public:
+    Host() = default;
+    virtual ~Host() = default;
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+
+    // Each returns false when this event's rules have written lua.output_max bytes.
+    virtual bool log(LogLevel level, std::string_view module, std::string_view text) = 0;
+    virtual bool print(std::string_view line) = 0;
+    // Gives the alert its number (unless it is an update) and returns it; 0: output is full.
+    virtual std::uint64_t alert(report::Alert& alert) = 0;
+
+    // Statuses are HAKA_* of abi.h.
+    virtual int packet_new(std::uint32_t size, std::uint32_t& slot) = 0;
+    virtual int packet_resize(std::uint32_t slot, std::uint32_t net_size) = 0;
+    virtual int packet_take(std::uint32_t slot, std::uint32_t& taken) = 0;
+    virtual int packet_send(std::uint32_t slot) = 0;
+    virtual void packet_drop(std::uint32_t slot) = 0;
+    virtual void packet_parse(std::uint32_t slot) = 0;
+    virtual bool checksum_ok(std::uint32_t slot, bool transport) = 0;
+    virtual void checksum_set(std::uint32_t slot, bool transport) = 0;
+
+    virtual std::uint32_t connection_touch() = 0;
+    virtual std::uint32_t connection_of(std::uint32_t slot, bool& from_client, bool& tombstone) = 0;
+    virtual int connection_new(std::uint32_t slot, std::uint32_t& connection) = 0;
+    virtual void connection_refresh(std::uint32_t connection) = 0;
+    virtual int connection_drop(std::uint32_t connection) = 0;
+    virtual int connection_reset(std::uint32_t connection) = 0;
+    // Hands the connection at hand to a dissector written in Lua or, for "http", to none yet.
+    virtual void choose_dissector(std::string_view name) = 0;
+
+    virtual void rule_time(std::uint32_t rule, double seconds) = 0;
+};
+
+}  // namespace haka::script
