@@ -36,6 +36,7 @@ struct Where {
     Address destination;
     std::uint16_t source_port = 0;       // ICMP: type.
     std::uint16_t destination_port = 0;  // ICMP: code.
+    bool has_ports = true;               // Both were read (Headers::transport_ok).
     std::uint16_t vlan = 0;
     std::uint8_t vlan_count = 0;
     std::optional<std::uint64_t> flow_id;  // make_flow_id() of its connection.

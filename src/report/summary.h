@@ -1,0 +1,74 @@
+// What a run comes to: counted by each worker for itself, added up by the main thread, shown at the
+// end.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/event.h"
+#include "base/time.h"
+#include "flow/connection.h"
+#include "report/console.h"
+
+namespace haka::report {
+
+constexpr std::size_t kEndReasonCount = static_cast<std::size_t>(flow::EndReason::EndOfInput) + 1;
+
+// Counts by a rule's name. Names come from the policy.
+using RuleCounts = std::map<std::string, std::uint64_t, std::less<>>;
+
+struct RuleTime {
+    std::uint64_t calls = 0;
+    Duration total;
+};
+
+struct Summary {
+    std::uint64_t packets_in = 0;
+    std::uint64_t packets_out = 0;  // Injected ones, too.
+    std::uint64_t packets_dropped = 0;
+    std::uint64_t packets_changed = 0;
+    std::uint64_t packets_injected = 0;
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
+    std::optional<Instant> first_packet;  // Earliest and latest time stamp.
+    std::optional<Instant> last_packet;
+
+    std::array<std::uint64_t, kEventCount> drops{};  // By reason, Event::Rule included.
+    RuleCounts drops_by_rule;
+    std::array<std::uint64_t, kEventCount> events{};
+    RuleCounts alerts_by_rule;
+
+    std::uint64_t connections = 0;  // All that were seen to begin.
+    std::array<std::uint64_t, kEndReasonCount> connections_ended{};
+    std::uint64_t connections_open = 0;
+    std::uint64_t connections_peak = 0;  // At most so many at a time: the workers' peaks added.
+    std::uint64_t stream_bytes = 0;      // Put in order.
+    std::uint64_t stream_gaps = 0;
+
+    std::uint64_t checksum_errors = 0;
+    std::uint64_t malformed_frames = 0;
+
+    std::map<std::string, RuleTime, std::less<>> lua_time;  // Only with --profile.
+
+    double wall_seconds = 0;  // The longest of the parts that were added.
+    double cpu_seconds = 0;
+
+    void count_drop(Event event) { drops[static_cast<std::size_t>(event)] += 1; }
+    void count_event(Event event) { events[static_cast<std::size_t>(event)] += 1; }
+    void count_end(flow::EndReason reason) {
+        connections_ended[static_cast<std::size_t>(reason)] += 1;
+    }
+
+    // Adds what another worker counted.
+    Summary& operator+=(const Summary& other);
+};
+
+// Aligned lines; rows that are zero are left out.
+void append_summary(std::string& out, const Summary& summary, const ConsoleStyle& style);
+
+}  // namespace haka::report
