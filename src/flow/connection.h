@@ -68,7 +68,8 @@ struct Connection {
     std::array<Half, 2> halves{};  // [0] what the client sent, [1] what the server sent.
     std::array<std::uint64_t, 2> bytes{};
     std::array<std::uint32_t, 2> packets{};
-    std::uint32_t hash = 0;
+    std::uint32_t index = kNoIndex;  // Its place in the table.
+    std::uint32_t hash = 0;          // The bits of its hash that the table's index keeps.
     std::uint32_t timer_previous = kNoIndex;
     std::uint32_t timer_next = kNoIndex;
     std::uint32_t half_open_previous = kNoIndex;
