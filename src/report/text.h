@@ -29,6 +29,9 @@ void append_grouped(std::string& out, std::uint64_t value);
 // One to three leading digits and a unit: 950, 1.2 k, 34.5 M.
 void append_rounded(std::string& out, double value);
 
+// The shortest digits that read back as `value`; "nan", "inf" as they are.
+void append_real(std::string& out, double value);
+
 // UTC with microseconds.
 enum class TimeForm : std::uint8_t {
     Readable,  // 2026-11-23 10:00:00.123456
