@@ -43,7 +43,7 @@ public:
     [[nodiscard]] std::uint64_t position() const;  // File bytes consumed, for the progress bar.
 
 private:
-    class Impl;
+    struct Impl;
     explicit FileReader(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
