@@ -76,37 +76,57 @@ end
 -- Makes a class of cdata handles. `definition`: name, get = {field = function(self)},
 -- set = {field = function(self, value)}, methods = {name = function(self, ...)}, and optional
 -- index(self, i), newindex(self, i, value) for number keys, len(self), eq, lt, le, tostring.
--- Returns the constructor.
+-- Returns the constructor. The two accessors are compiled anew for each class: the JIT compiler
+-- folds what a function refers to only while the function has a single closure.
+local CLASS_ACCESSORS = [[
+local get, set, methods, index, newindex, unknown, read_only = ...
+return function(self, key)
+    local getter = get[key]
+    if getter then return getter(self) end
+    local method = methods[key]
+    if method then return method end
+    if index and type(key) == "number" then return index(self, key) end
+    return unknown(key)
+end, function(self, key, value)
+    local setter = set[key]
+    if setter then return setter(self, value) end
+    if newindex and type(key) == "number" then return newindex(self, key, value) end
+    return read_only(key)
+end
+]]
+
 function core.class(ctype, definition)
     local name, get, set = definition.name, definition.get or {}, definition.set or {}
-    local methods, index, newindex = definition.methods or {}, definition.index, definition.newindex
+    local methods = definition.methods or {}
     local known = {}
-    for key in pairs(get) do known[key] = true end
-    for key in pairs(methods) do known[key] = true end
-    local mt = {
+    for _, fields in ipairs({ get, set, methods }) do
+        for key in pairs(fields) do known[key] = true end
+    end
+    local function unknown(key) return unknown_field(name, key, known) end
+    local function read_only(key)
+        if known[key] then return fail("%s.%s can't be written", name, key) end
+        return unknown(key)
+    end
+    local compiled = assert(loadstring(CLASS_ACCESSORS, "=haka/class"))
+    local read, write = compiled(get, set, methods, definition.index or false,
+        definition.newindex or false, unknown, read_only)
+    return ffi.metatype(ctype, {
+        __index = read,
+        __newindex = write,
         __len = definition.len,
         __eq = definition.eq,
         __lt = definition.lt,
         __le = definition.le,
         __metatable = name,
         __tostring = definition.tostring or function() return name end,
-    }
-    function mt.__index(self, key)
-        local getter = get[key]
-        if getter then return getter(self) end
-        local method = methods[key]
-        if method then return method end
-        if index and type(key) == "number" then return index(self, key) end
-        return unknown_field(name, key, known)
-    end
-    function mt.__newindex(self, key, value)
-        local setter = set[key]
-        if setter then return setter(self, value) end
-        if newindex and type(key) == "number" then return newindex(self, key, value) end
-        if known[key] then return fail("%s.%s can't be written", name, key) end
-        return unknown_field(name, key, known)
-    end
-    return ffi.metatype(ctype, mt)
+    })
+end
+
+-- Compiles `source` (an expression or function text) with `names` bound to `values`; used to give
+-- each field's getter a function of its own.
+function core.compile(source, names, ...)
+    local text = "local " .. names .. " = ... return " .. source
+    return assert(loadstring(text, "=haka/field"))(...)
 end
 
 -- Checks of arguments: `what` names the function or field, then the value.

@@ -25,7 +25,7 @@ public:
     [[nodiscard]] bool matches(const Frame& frame);
 
 private:
-    class Impl;
+    struct Impl;
     explicit Filter(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };

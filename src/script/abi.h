@@ -16,9 +16,9 @@ extern "C" {
 // [abi
 enum { HAKA_NONE = 0xffffffff };
 
-/* What a policy changed in a packet. */
-enum { HAKA_CHANGED_NET = 1, HAKA_CHANGED_TRANSPORT = 2, HAKA_CHANGED_PAYLOAD = 4,
-       HAKA_CHANGED_CHECKSUM = 8 /* the policy set a checksum itself: leave it alone */ };
+/* What a policy changed in a packet: NET and TRANSPORT ask for that checksum when it leaves, BYTES
+   says only that the bytes aren't the captured ones any more. */
+enum { HAKA_CHANGED_NET = 1, HAKA_CHANGED_TRANSPORT = 2, HAKA_CHANGED_BYTES = 4 };
 
 /* Status of an API call; the Lua side has the sentence for each. */
 enum { HAKA_OK = 0, HAKA_NO_SLOT = 1, HAKA_NO_MEMORY = 2, HAKA_TOO_LARGE = 3, HAKA_CAPTURED = 4,
@@ -59,14 +59,15 @@ struct haka_connection {
     uint32_t index;         /* in the connection table */
 };
 
-/* One rule's place in one direction of a stream, counted in stream offsets. */
+/* One rule's place in one direction of a stream, counted in delivered bytes. */
 struct haka_cursor {
     double position;
-    double keep;            /* bytes from here on stay when the hook ends; < 0: nothing */
+    double mark;            /* everything from here on stays when the hook ends; < 0: no mark */
+    double tail;            /* a possible partial match starts here and stays; < 0: none */
     double gap;             /* bytes lost before the position, not yet told */
 };
 
-/* The in-order bytes of the direction at hand: [base, base + size) at data. */
+/* The in-order bytes of one direction: [base, base + size) at data. */
 struct haka_stream {
     const uint8_t *data;
     double base;
@@ -85,14 +86,15 @@ struct haka_context {
     uint32_t connection;    /* slot of the connection at hand, HAKA_NONE when not yet touched */
     uint32_t has_connection;
     uint32_t direction;     /* 1: client to server */
+    uint32_t hook;          /* script::Hook at work */
+    uint32_t end_reason;    /* flow::EndReason on tcp-connection-end */
     uint32_t pass_through;
     uint32_t worker;
     uint32_t log_level_max; /* highest (most verbose) level that any module logs */
-    uint32_t stream_grade;  /* 1: the rule at work is readonly */
     int64_t now;            /* time of the packet at hand, ns since 1970 */
     struct haka_packet *packets;
     struct haka_connection *connections;
-    struct haka_stream stream;
+    struct haka_stream *streams;  /* of the connection at hand: [0] client to server, [1] back */
     void *host;
 };
 
@@ -115,6 +117,7 @@ struct haka_api {
     void (*connection_refresh)(struct haka_context *c, uint32_t connection);
     int (*connection_drop)(struct haka_context *c, uint32_t connection);
     int (*connection_reset)(struct haka_context *c, uint32_t connection);
+    int (*connection_close)(struct haka_context *c, uint32_t connection);
     double (*find)(const uint8_t *data, size_t size, const char *text, size_t text_size,
                    size_t *partial);
     double (*clock)(void);

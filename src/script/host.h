@@ -45,8 +45,11 @@ public:
     virtual void connection_refresh(std::uint32_t connection) = 0;
     virtual int connection_drop(std::uint32_t connection) = 0;
     virtual int connection_reset(std::uint32_t connection) = 0;
-    // Hands the connection at hand to a dissector written in Lua or, for "http", to none yet.
+    virtual int connection_close(std::uint32_t connection) = 0;
+    // The dissector of the connection at hand: "http" (passes its stream on unread for now) or one
+    // written in Lua. The name was checked.
     virtual void choose_dissector(std::string_view name) = 0;
+    [[nodiscard]] virtual std::string_view next_dissector() const = 0;
 
     virtual void rule_time(std::uint32_t rule, double seconds) = 0;
 };

@@ -1,0 +1,296 @@
+-- Rules, groups, and the function that runs all rules of one hook.
+--
+-- For each hook that has rules one Lua function is generated, with every rule unrolled in it: the
+-- JIT compiler then sees straight code. `context.rule` names the rule at work for errors and hangs;
+-- `context.ended` is set by whatever decides the packet, and ends the hook.
+local core = ...
+local api, context, fail = core.api, core.context, core.fail
+local connection = core.modules.connection
+
+local rule = {}
+local hooks = {}          -- name -> list of { group =, rules = {...} } in order of creation
+local groups = {}         -- in order of creation; the first is `default`
+local infos = {}          -- rule number -> { name =, hooks =, file = }
+local sealed = false
+
+local RULE_FIELDS = { name = 1, hooks = 1, eval = 1, readonly = 1, streamed = 1 }
+local GROUP_FIELDS = { name = 1, init = 1, fini = 1, continue = 1 }
+local STREAM_HOOKS = { ["tcp-connection-up"] = true }
+
+local function place_of_policy()
+    local level = 2
+    while true do
+        local info = debug.getinfo(level, "Sl")
+        if not info then return "?" end
+        if info.what ~= "C" and info.source:sub(1, 6) ~= "=haka/" then
+            return ("%s:%d"):format(info.short_src, info.currentline)
+        end
+        level = level + 1
+    end
+end
+
+-- A number for whatever may run and fail: a rule's eval, a group's init, fini, continue.
+local function register(name, place)
+    infos[#infos + 1] = { name = name, place = place }
+    core.native.rule_registered(#infos, name, place)
+    return #infos
+end
+
+local function check_hooks(what, list)
+    if type(list) ~= "table" or #list == 0 then
+        return fail("%s: hooks: expected a list of hook names, got %s", what, core.show(list))
+    end
+    for _, name in ipairs(list) do
+        core.check_string(what .. ": hooks", name)
+        if not core.hooks[name] then
+            return fail("%s: no dissector declares the hook %s (nearest: %s)", what,
+                core.show(name), core.show(core.nearest(name, core.hooks)))
+        end
+    end
+end
+
+local function add_rule(group, what, definition)
+    core.check_fields(what, definition, RULE_FIELDS)
+    if sealed then
+        return fail("%s: rules are made while the policy loads, not when packets flow", what)
+    end
+    check_hooks(what, definition.hooks)
+    core.check_function(what .. ": eval", definition.eval)
+    if definition.name ~= nil then core.check_string(what .. ": name", definition.name) end
+    for _, field in ipairs { "readonly", "streamed" } do
+        if definition[field] ~= nil then
+            core.check_boolean(what .. ": " .. field, definition[field])
+        end
+    end
+    local place = place_of_policy()
+    local entry = {
+        definition = definition, group = group,
+        number = register(definition.name or place, place),
+    }
+    for _, name in ipairs(definition.hooks) do
+        if definition.streamed and not STREAM_HOOKS[name] then
+            return fail("%s: streamed = true is for stream hooks (tcp-connection-up), not %s",
+                what, core.show(name))
+        end
+        local list = hooks[name] or {}
+        hooks[name] = list
+        list[group] = list[group] or {}
+        table.insert(list[group], entry)
+    end
+    return definition
+end
+
+rule.register = register
+
+groups[1] = { name = "default", definition = {} }
+
+function rule.rule(definition) add_rule(groups[1], "haka.rule", definition) end
+
+function rule.rule_group(definition)
+    core.check_fields("haka.rule_group", definition, GROUP_FIELDS)
+    if sealed then return fail("haka.rule_group: groups are made while the policy loads") end
+    for _, field in ipairs { "init", "fini", "continue" } do
+        if definition[field] ~= nil then
+            core.check_function("haka.rule_group: " .. field, definition[field])
+        end
+    end
+    if definition.name ~= nil then core.check_string("haka.rule_group: name", definition.name) end
+    local place = place_of_policy()
+    local name = definition.name or place
+    local group = { name = name, definition = definition }
+    for _, field in ipairs { "init", "fini", "continue" } do
+        if definition[field] then
+            group[field .. "_number"] = register(("%s.%s"):format(name, field), place)
+        end
+    end
+    groups[#groups + 1] = group
+    definition.rule = function(self, of_rule)
+        if self ~= definition then return fail("group:rule{...}: called with a dot?") end
+        add_rule(group, "group:rule", of_rule)
+    end
+    return definition
+end
+
+-- Streamed rules: one coroutine for each rule, connection and direction.
+local routines, token = {}, 0
+
+local function start(eval, self)
+    local mine = coroutine.create(eval)
+    token = token % 4294967295 + 1
+    return { thread = mine, token = token, self = self }
+end
+
+local function resume(routine)
+    context.streamed = routine.token
+    local first = not routine.started
+    routine.started = true
+    local ok, problem
+    if first then
+        ok, problem = coroutine.resume(routine.thread, routine.self, connection.event(routine.token))
+    else
+        ok, problem = coroutine.resume(routine.thread)
+    end
+    context.streamed = 0
+    if not ok then
+        routine.finished = true
+        core.native.coroutine_failed(debug.traceback(routine.thread, tostring(problem)))
+        return error(problem, 0)
+    end
+    if coroutine.status(routine.thread) == "dead" then routine.finished = true end
+end
+
+-- Runs the streamed rule of cursor number `cursor` on the bytes at hand.
+function rule.run_streamed(cursor, eval, self)
+    local slot = api.connection_touch(context)
+    local of_connection = routines[slot]
+    if not of_connection then
+        of_connection = {}
+        routines[slot] = of_connection
+    end
+    local half = context.direction ~= 0 and 0 or 1
+    local key = half * 65536 + cursor
+    local routine = of_connection[key]
+    if not routine then
+        routine = start(eval, self)
+        of_connection[key] = routine
+    end
+    local c = context.streams[half].cursors[cursor]
+    if routine.finished then return end
+    c.mark = -1
+    resume(routine)
+    -- What it has not read stays while it waits, and so does what its own marks hold.
+    if not routine.finished and (c.mark < 0 or c.mark > c.position) then c.mark = c.position end
+    if routine.finished then c.mark = -1 end
+end
+
+function rule.forget(slot) routines[slot] = nil end
+
+-- True when a streamed rule of the connection at hand still waits on direction `half`.
+function rule.waits(slot, half)
+    local of_connection = routines[slot]
+    if not of_connection then return false end
+    for key, routine in pairs(of_connection) do
+        if math.floor(key / 65536) == half and not routine.finished then return true end
+    end
+    return false
+end
+
+-- Text of the function that runs every rule of hook `name` on `pkt`.
+local function generate(name)
+    local out, values, cursors = {}, {}, 0
+    local function emit(...) out[#out + 1] = table.concat { ... } end
+    local function bind(value)
+        values[#values + 1] = value
+        return "v[" .. #values .. "]"
+    end
+    local locals = {}
+    -- A function has room for 60 upvalues: the first values get one each, the rest share the table.
+    local function bound(value)
+        local source = bind(value)
+        if #values > 50 then return source end
+        local variable = "l" .. #values
+        locals[#locals + 1] = ("local %s = %s\n"):format(variable, source)
+        return variable
+    end
+    local function call(number, text, target)
+        emit("context.rule = ", number, "\n")
+        if core.native.profile then
+            emit("do local before = api.clock()\n", target or "", text, "\n",
+                "api.rule_time(context, ", number, ", api.clock() - before) end\n")
+        else
+            emit(target or "", text, "\n")
+        end
+        emit("if context.ended ~= 0 then context.rule = 0 return end\n")
+    end
+    for _, group in ipairs(groups) do
+        local entries = hooks[name] and hooks[name][group]
+        if entries then
+            local g = group.definition
+            emit("repeat local ret, go\n")
+            local self = bound(g)
+            if g.init then call(group.init_number, ("%s(%s, pkt)"):format(bound(g.init), self)) end
+            for _, entry in ipairs(entries) do
+                local eval, of_rule = bound(entry.definition.eval), bound(entry.definition)
+                if STREAM_HOOKS[name] then
+                    emit("context.cursor = ", cursors, "\n")
+                end
+                if entry.definition.streamed then
+                    call(entry.number, ("run_streamed(%d, %s, %s)"):format(cursors, eval, of_rule))
+                    emit("ret = nil\n")
+                else
+                    call(entry.number, ("%s(%s, pkt)"):format(eval, of_rule), "ret = ")
+                end
+                if STREAM_HOOKS[name] then cursors = cursors + 1 end
+                if g.continue then
+                    local more = bound(g.continue)
+                        call(group.continue_number, ("%s(%s, pkt, ret)"):format(more, self), "go = ")
+                    emit("if not go then break end\n")
+                    emit("ret = nil\n")
+                end
+            end
+            if g.fini then call(group.fini_number, ("%s(%s, pkt)"):format(bound(g.fini), self)) end
+            emit("until true\n")
+        end
+    end
+    local source = "local v, context, api, run_streamed = ...\n" .. table.concat(locals) ..
+        "return function(pkt)\n" .. table.concat(out) .. "context.rule = 0\nend\n"
+    local compiled = assert(loadstring(source, "=haka/hook:" .. name))
+    return compiled(values, context, api, rule.run_streamed), cursors
+end
+
+-- Called once the policy is loaded: returns {hook name -> function(pkt)}, number of stream rules,
+-- whether any of them may edit, whether any is streamed.
+function rule.seal()
+    sealed = true
+    local functions, cursors, streamed = {}, 0, false
+    for name, of_groups in pairs(hooks) do
+        local run, count = generate(name)
+        functions[name] = run
+        if STREAM_HOOKS[name] then
+            cursors = count
+            for _, entries in pairs(of_groups) do
+                for _, entry in ipairs(entries) do
+                    streamed = streamed or entry.definition.streamed or false
+                end
+            end
+        end
+    end
+    rule.functions = functions
+    return functions, cursors, streamed
+end
+
+-- haka.rule_hook(name, pkt): runs a hook from a dissector written in Lua; false: stop.
+function rule.rule_hook(name, pkt)
+    core.check_string("haka.rule_hook: name", name)
+    if not core.hooks[name] then
+        return fail("haka.rule_hook: no dissector declares the hook %s (nearest: %s)",
+            core.show(name), core.show(core.nearest(name, core.hooks)))
+    end
+    local run = rule.functions and rule.functions[name]
+    if run then
+        local outer = context.rule
+        run(pkt)
+        context.rule = outer
+    end
+    return context.ended == 0
+end
+
+-- For `haka check`: hook -> list of rule names in the order in which they run.
+function rule.listing()
+    local result = {}
+    for name in pairs(hooks) do
+        local list = {}
+        for _, group in ipairs(groups) do
+            for _, entry in ipairs(hooks[name][group] or {}) do
+                local d = entry.definition
+                local info = infos[entry.number]
+                list[#list + 1] = { group = group.name, name = info.name, place = info.place,
+                    readonly = d.readonly or false, streamed = d.streamed or false }
+            end
+        end
+        result[name] = list
+    end
+    return result
+end
+
+return rule

@@ -1,0 +1,212 @@
+-- Streams: a rule's cursor over the in-order bytes of one direction of a connection.
+--
+--      base              mark       position                 base + size
+--      |------ kept -----|----------|------- available ------|   (eof: nothing comes behind)
+--
+-- Offsets count delivered bytes as Lua numbers (exact up to 2^53). The bytes lie in C++ memory and
+-- move between hooks; only offsets are kept here.
+local core = ...
+local ffi, api, context, fail = core.ffi, core.api, core.context, core.fail
+local buffer = core.modules.buffer
+local yield = coroutine.yield
+
+ffi.cdef [[
+struct haka_stream_ref { const uint32_t event; const uint32_t streamed; const uint32_t half;
+                         const uint32_t connection; };
+struct haka_mark { const double offset; const uint32_t half; const uint32_t cursor;
+                   const uint32_t number; };
+]]
+
+local stream = {}
+
+-- A handle made for a plain rule lives for one hook event; one made for a streamed rule lives as
+-- long as its coroutine runs.
+local function here(self)
+    if self.streamed ~= 0 then
+        if context.streamed ~= self.streamed then fail("stream is no longer valid") end
+    elseif context.event ~= self.event then
+        fail("stream is no longer valid")
+    end
+    local s = context.streams[self.half]
+    return s, s.cursors[context.cursor]
+end
+
+local function available(self)
+    local s, c = here(self)
+    return s.base + s.size - c.position
+end
+
+local function check_count(what, n, left)
+    if n == nil then return left end
+    core.check_integer(what, n, 0, 2 ^ 53)
+    return n < left and n or left
+end
+
+local methods = { available = available }
+
+function methods.read(self, n)
+    local s, c = here(self)
+    local left = s.base + s.size - c.position
+    n = check_count("stream:read", n, left)
+    if left == 0 or n == 0 then return nil end
+    local result = buffer.from(s.data + (c.position - s.base), n)
+    c.position = c.position + n
+    return result
+end
+
+function methods.peek(self, n)
+    local s, c = here(self)
+    n = check_count("stream:peek", n, s.base + s.size - c.position)
+    return ffi.string(s.data + (c.position - s.base), n)
+end
+
+function methods.getchar(self)
+    local s, c = here(self)
+    local at = c.position - s.base
+    if at >= s.size then return -1 end
+    c.position = c.position + 1
+    return s.data[at]
+end
+
+function methods.advance(self, n)
+    local s, c = here(self)
+    if n == nil then fail("stream:advance: expected a number of bytes, got nil") end
+    n = check_count("stream:advance", n, s.base + s.size - c.position)
+    c.position = c.position + n
+    return n
+end
+
+local partial_out = ffi.new("size_t[1]")
+
+-- Offset of `text` from the cursor, or nil. With `keep`, a possible partial match at the end stays
+-- held until more bytes come.
+function methods.find(self, text, keep)
+    if type(text) ~= "string" or #text == 0 then
+        fail("stream:find: expected a text of at least one byte, got %s", core.show(text))
+    end
+    local s, c = here(self)
+    local at = c.position - s.base
+    local found = api.find(s.data + at, s.size - at, text, #text, partial_out)
+    if found >= 0 then return found end
+    if keep and partial_out[0] ~= 0 then
+        c.tail = s.base + s.size - tonumber(partial_out[0])
+    end
+    return nil
+end
+
+-- Marks: rare, so they live in Lua, by connection, direction and rule.
+local marks, mark_count = {}, 0
+local mark_ref = core.class("struct haka_mark", {
+    name = "mark",
+    get = { offset = function(self) return self.offset end },
+})
+
+local function mark_list(self)
+    local slot = api.connection_touch(context)
+    local of_connection = marks[slot]
+    if not of_connection then
+        of_connection = {}
+        marks[slot] = of_connection
+    end
+    local key = self.half * 65536 + context.cursor
+    local list = of_connection[key]
+    if not list then
+        list = {}
+        of_connection[key] = list
+    end
+    return list
+end
+
+local function lowest(list)
+    local low = -1
+    for i = 1, #list do
+        local offset = list[i].offset
+        if low < 0 or offset < low then low = offset end
+    end
+    return low
+end
+
+function methods.mark(self, readonly)
+    if readonly ~= nil then core.check_boolean("stream:mark: readonly", readonly) end
+    local _, c = here(self)
+    local list = mark_list(self)
+    if #list >= 64 then fail("stream:mark: at most 64 marks at a time") end
+    mark_count = (mark_count + 1) % 4294967296
+    local mark = mark_ref(c.position, self.half, context.cursor, mark_count)
+    list[#list + 1] = mark
+    c.mark = lowest(list)
+    return mark
+end
+
+local function mark_place(self, mark, what)
+    if not ffi.istype("struct haka_mark", mark) then
+        fail("%s: expected a mark of stream:mark(), got %s", what, core.show(mark))
+    end
+    local list = mark_list(self)
+    for i = 1, #list do
+        if list[i].number == mark.number then return list, i end
+    end
+    return fail("%s: the mark is not one of this rule and stream, or was unmarked", what)
+end
+
+function methods.unmark(self, mark)
+    local _, c = here(self)
+    local list, i = mark_place(self, mark, "stream:unmark")
+    table.remove(list, i)
+    c.mark = lowest(list)
+end
+
+function methods.seek(self, mark, unmark)
+    local _, c = here(self)
+    local list, i = mark_place(self, mark, "stream:seek")
+    c.position = mark.offset
+    if unmark then
+        table.remove(list, i)
+        c.mark = lowest(list)
+    end
+end
+
+-- In a streamed rule: suspends until `n` bytes are available or nothing more can come; returns how
+-- many are available.
+function methods.wait(self, n)
+    core.check_integer("stream:wait", n, 1, 2 ^ 31)
+    if self.streamed == 0 then
+        fail("stream:wait: only in a rule with `streamed = true`")
+    end
+    while true do
+        local s, c = here(self)
+        local left = s.base + s.size - c.position
+        if left >= n or s.eof ~= 0 then return left end
+        yield()
+    end
+end
+
+local stream_ref = core.class("struct haka_stream_ref", {
+    name = "stream",
+    get = {
+        eof = function(self)
+            local s, c = here(self)
+            return s.eof ~= 0 and c.position == s.base + s.size
+        end,
+        gap = function(self)
+            local _, c = here(self)
+            local lost = c.gap
+            c.gap = 0
+            return lost
+        end,
+        direction = function(self) here(self) return self.half == 0 end,
+    },
+    methods = methods,
+})
+
+-- The stream of one direction (0: client to server) of the connection at hand.
+function stream.at_hand(half, streamed)
+    if context.streams == nil then
+        return fail("stream: no stream here; it is there on tcp-connection-up")
+    end
+    return stream_ref(context.event, streamed, half, context.connection)
+end
+
+function stream.forget(slot) marks[slot] = nil end
+
+return stream

@@ -1,0 +1,64 @@
+// The bytes that all streams of a worker hold, in recycled blocks of a few sizes, with one cap.
+// One thread; nothing is allocated once the working set has been seen.
+//
+// Invariants: (1) used() <= limits.memory_max; (2) at most kCachedMax bytes lie idle in the lists.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/settings.h"
+
+namespace haka::stream {
+
+class StreamMemory {
+public:
+    // What a direction may hold out of order, and all of them together.
+    struct Limits {
+        std::uint64_t memory_max = 1ULL << 30;
+        std::uint32_t held_bytes_max = 1U << 20;
+        std::uint32_t held_segments_max = 1024;
+    };
+
+    // Owned by whoever took it, until give(). Not initialised.
+    struct Block {
+        std::uint8_t* data = nullptr;
+        std::uint32_t size = 0;  // A power of two >= what was asked for.
+    };
+
+    static constexpr std::uint32_t kBlockMin = 256;
+    static constexpr std::uint32_t kBlockMax = 1U << 30;
+    static constexpr std::uint64_t kCachedMax = 8U << 20;
+
+    explicit StreamMemory(const Limits& limits) : limits_(limits) {}
+    explicit StreamMemory(const TcpSettings& settings)
+        : limits_{settings.stream_memory_max, settings.held_bytes_max, settings.held_segments_max} {
+    }
+    ~StreamMemory();
+    StreamMemory(const StreamMemory&) = delete;
+    StreamMemory& operator=(const StreamMemory&) = delete;
+
+    // A block of at least `size` bytes; data is null when the cap (or the machine) has no more.
+    [[nodiscard]] Block take(std::uint64_t size);
+    void give(Block block);
+
+    // The size that take(size) would count. Precondition: size <= kBlockMax.
+    [[nodiscard]] static std::uint32_t block_size(std::uint64_t size);
+
+    [[nodiscard]] std::uint64_t used() const { return used_; }
+    [[nodiscard]] std::uint64_t cached() const { return cached_; }
+    [[nodiscard]] const Limits& limits() const { return limits_; }
+
+private:
+    static constexpr std::size_t kClasses = 23;  // 2^8 .. 2^30
+
+    static std::size_t class_of(std::uint32_t block_size);
+
+    Limits limits_;
+    std::uint64_t used_ = 0;
+    std::uint64_t cached_ = 0;
+    std::array<std::uint8_t*, kClasses> free_{};  // Each block's first bytes point to the next.
+};
+
+}  // namespace haka::stream
