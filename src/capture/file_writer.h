@@ -35,7 +35,8 @@ public:
         Instant when;
         std::uint32_t original_size = 0;
         ByteView bytes;
-        // pcapng: packet comment (verdict and reason), UTF-8, cut at 65535 bytes; pcap: not written.
+        // pcapng: packet comment (verdict and reason), UTF-8, cut at 65535 bytes; pcap: not
+        // written.
         std::string_view comment;
     };
     // Returns false on the first failure (disk full, two link types in a .pcap); from then on
