@@ -43,6 +43,8 @@ namespace haka {
     X(TcpSynInConnection, "tcp.syn-in-connection", "a SYN with another ISN inside a connection")  \
     X(TcpSynData, "tcp.syn-data", "SYN data without the fast open option")                        \
     X(TcpRstInexact, "tcp.rst-inexact", "a RST not at the exact next sequence number")            \
+    X(TcpRstData, "tcp.rst-data", "data in a RST")                                                \
+    X(TcpSignature, "tcp.signature", "a TCP-MD5 or TCP-AO option, or its absence, that the SYN didn't announce") \
     X(TcpRstOutOfWindow, "tcp.rst-out-of-window", "a RST outside the window")                     \
     X(TcpAfterReset, "tcp.after-reset", "a segment after a believed RST")                         \
     X(TcpDataAfterFin, "tcp.data-after-fin", "data behind a FIN")                                 \

@@ -47,7 +47,10 @@ struct Half {
     std::uint64_t fin_offset = UINT64_MAX;  // Where its FIN stands (first valid one wins).
     std::uint32_t isn = 0;
     std::uint32_t timestamp_recent = 0;  // RFC 7323, 4.3.
+    std::uint32_t window_max = 0;        // The largest window this end announced, scaled.
+    std::uint32_t noted_ack = 0;         // An ACK of this end's numbers that came before its SYN.
     std::uint16_t mss = 0;               // As announced by this end, 0 if it didn't.
+    std::uint16_t largest_payload = 0;   // Of a segment of this end.
     std::uint8_t window_scale = 0;       // Announced by this end, at most 14.
     bool seen : 1 = false;               // A packet of this end has set `isn`.
     bool timestamps : 1 = false;
@@ -55,6 +58,8 @@ struct Half {
     bool scales_window : 1 = false;
     bool fin_acked : 1 = false;
     bool signed_segments : 1 = false;  // TCP-MD5 or TCP-AO was on its SYN.
+    bool syn_acked : 1 = false;
+    bool has_noted_ack : 1 = false;
 };
 
 constexpr std::uint32_t kNoIndex = UINT32_MAX;

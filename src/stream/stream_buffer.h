@@ -19,7 +19,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 
 #include "base/bytes.h"
 #include "base/event.h"
@@ -30,10 +29,10 @@ namespace haka::stream {
 
 // What add() did.
 struct Added {
-    std::uint64_t available = 0;   // Bytes that view() gained.
-    Event refused = Event::None;   // TcpHoldLimit or TcpStreamMemory: nothing was changed.
-    std::uint32_t forgotten = 0;   // Leading bytes below kept_begin(): can't be compared any more.
-    bool differs = false;          // An overlap carries other bytes: rewrite() the segment.
+    std::uint64_t available = 0;  // Bytes that view() gained.
+    Event refused = Event::None;  // TcpHoldLimit or TcpStreamMemory: nothing was changed.
+    std::uint32_t forgotten = 0;  // Leading bytes below kept_begin(): can't be compared any more.
+    bool differs = false;         // An overlap carries other bytes: rewrite() the segment.
 };
 
 struct Rewritten {
@@ -46,8 +45,10 @@ public:
     // `memory` must outlive the buffer.
     explicit StreamBuffer(StreamMemory& memory) : memory_(&memory), held_(memory) {}
     ~StreamBuffer();
+    StreamBuffer(const StreamBuffer&) = delete;
+    StreamBuffer& operator=(const StreamBuffer&) = delete;
     StreamBuffer(StreamBuffer&& other) noexcept;
-    StreamBuffer& operator=(StreamBuffer&& other) noexcept;
+    StreamBuffer& operator=(StreamBuffer&& other) = delete;
 
     // The bytes of a segment, in any order. First copy wins, byte by byte.
     Added add(std::uint64_t offset, ByteView bytes);
@@ -100,15 +101,16 @@ private:
     bool compare_kept(std::uint64_t offset, ByteView bytes) const;
     bool make_room(std::uint64_t size);
     void append(ByteView bytes);
-    void drain();
+    void extend(std::uint64_t reach, std::uint64_t offset, ByteView bytes);
+    void pass_gaps();
     void forget();
 
     StreamMemory* memory_;
-    StreamMemory::Block block_;        // Bytes [kept_, end_) lie at block_.data + (offset - base_).
-    std::uint64_t base_ = 0;           // Offset of the block's first byte.
+    StreamMemory::Block block_;  // Bytes [kept_, end_) lie at block_.data + (offset - base_).
+    std::uint64_t base_ = 0;     // Offset of the block's first byte.
     std::uint64_t kept_ = 0;
-    std::uint64_t begin_ = 0;          // Released by the rules up to here.
-    std::uint64_t end_ = 0;            // In order up to here.
+    std::uint64_t begin_ = 0;  // Released by the rules up to here.
+    std::uint64_t end_ = 0;    // In order up to here.
     std::uint64_t acked_ = 0;
     std::uint64_t fin_ = UINT64_MAX;
     std::uint64_t gap_ = 0;

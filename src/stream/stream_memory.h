@@ -30,6 +30,7 @@ public:
     static constexpr std::uint32_t kBlockMin = 256;
     static constexpr std::uint32_t kBlockMax = 1U << 30;
     static constexpr std::uint64_t kCachedMax = 8U << 20;
+    static constexpr std::uint32_t kNodeSize = 80;  // Room that a held piece's tree node takes.
 
     explicit StreamMemory(const Limits& limits) : limits_(limits) {}
     explicit StreamMemory(const TcpSettings& settings)
@@ -46,6 +47,13 @@ public:
     // The size that take(size) would count. Precondition: size <= kBlockMax.
     [[nodiscard]] static std::uint32_t block_size(std::uint64_t size);
 
+    // Whether blocks of `size` bytes in all fit under the cap.
+    [[nodiscard]] bool fits(std::uint64_t size) const { return size <= limits_.memory_max - used_; }
+
+    // Where the next tree node is to be built (HeldPieces).
+    void place_node(void* place) { node_place_ = place; }
+    [[nodiscard]] void* node_place() const { return node_place_; }
+
     [[nodiscard]] std::uint64_t used() const { return used_; }
     [[nodiscard]] std::uint64_t cached() const { return cached_; }
     [[nodiscard]] const Limits& limits() const { return limits_; }
@@ -58,6 +66,7 @@ private:
     Limits limits_;
     std::uint64_t used_ = 0;
     std::uint64_t cached_ = 0;
+    void* node_place_ = nullptr;
     std::array<std::uint8_t*, kClasses> free_{};  // Each block's first bytes point to the next.
 };
 

@@ -2,7 +2,8 @@
 // is judged against what is remembered of its connection, and what it says is remembered. No byte
 // of payload is read here.
 //
-//   judge(connection, segment) -> drop / trim / accept [offset, offset + size), FIN, ACK, transition
+//   judge(connection, segment) -> drop / trim / accept [offset, offset + size), FIN, ACK,
+//   transition
 //
 // Invariants:
 //   (1) a dropped segment changes nothing in the connection, its time stamps included;
@@ -33,7 +34,7 @@ struct Judgement {
     std::uint32_t skip = 0;
     std::uint32_t size = 0;
 
-    Event event = Event::None;  // Why it is dropped or trimmed.
+    Event event = Event::None;                         // Why it is dropped or trimmed.
     flow::EndReason reason = flow::EndReason::Closed;  // With `reset`: Reset or Refused.
     bool drop = false;
     // A SYN that begins another connection of the same ports: nothing was changed; the caller ends
@@ -45,7 +46,7 @@ struct Judgement {
     bool trimmed = false;
     bool fin = false;           // First sight of this end's FIN, at half(from_client).fin_offset.
     bool ack_advanced = false;  // `acknowledged` grew, or the other end's FIN was acknowledged.
-    bool ack_ahead = false;     // File: `acknowledged` is beyond what the other end was seen to send.
+    bool ack_ahead = false;  // File: `acknowledged` is beyond what the other end was seen to send.
     bool handshake_completed = false;  // Now both SYNs are acknowledged.
     bool closed = false;               // Now both FINs are acknowledged.
     bool reset = false;                // A RST was believed; `reason` says in which phase.
