@@ -6,7 +6,7 @@ local native = core.native
 local fail, show = core.fail, core.show
 local open = io.open
 local set_string_metatable = debug.setmetatable
-local load_text, tostring, select, type = load, tostring, select, type
+local load_text, loadfile, tostring, select, type = load, loadfile, tostring, select, type
 
 local sandbox = {}
 
@@ -158,45 +158,75 @@ local function collect(option, argument)
         show(option))
 end
 
--- A policy may add to its `string` table and call what it added as a method, as in plain Lua. What
--- the library itself uses is another table.
-local function guard_strings(strings)
-    set_string_metatable("", { __index = strings, __metatable = "string" })
+-- Gives policies a `string` table of their own. What they add to it becomes a method too, as in plain
+-- Lua; what they replace doesn't, for the library calls those methods.
+local function guarded_strings()
+    local strings = copy(string)
+    strings.dump, strings.split = nil, split
+    local methods = copy(strings)
+    set_string_metatable("", { __index = methods, __metatable = "string" })
+    return setmetatable(strings, {
+        __newindex = function(self, name, value)
+            rawset(self, name, value)
+            if string[name] == nil then methods[name] = value end
+        end,
+        __metatable = "string",
+    })
+end
+
+-- Everything of LuaJIT; only the functions that load code must be told where its globals are.
+local function open_environment(environment, options)
+    function environment.load(chunk, name, mode, other)
+        return load_text(chunk, name, mode, other or environment)
+    end
+    function environment.loadstring(text, name)
+        return load_text(core.check_string("loadstring", text), name, nil, environment)
+    end
+    function environment.loadfile(path, mode, other)
+        return loadfile(path, mode, other or environment)
+    end
+    function environment.dofile(path)
+        return assert(loadfile(path, nil, environment))()
+    end
+    string.split = split
+    local plain, guarded = require, requirer(options, environment)
+    function environment.require(name)
+        core.check_string("require", name)
+        local path = path_of(options.directory or ".", name)
+        local file = path and open(path, "rb")
+        if file then file:close() end
+        if file or name:find("^protocol[./]") then return guarded(name) end
+        return plain(name)
+    end
+end
+
+local function closed_environment(environment, options)
+    environment.collectgarbage = collect
+    environment.load, environment.loadstring = loader(environment)
+    environment.math = copy(math)
+    environment.table = copy(table)
+    environment.coroutine = copy(coroutine)
+    environment.bit = copy(require("bit"))
+    environment.os = copy(os, "clock date difftime getenv time")
+    environment.string = guarded_strings()
+    environment.require = requirer(options, environment)
 end
 
 -- The environment of a policy. `options`: directory (where `require` looks), protocols (name ->
 -- module), globals (name -> value). With `native.unsafe` nothing is taken away.
 function sandbox.environment(options)
     if native.seed then math.randomseed(native.seed) end
-    local environment = copy(_G)
-    if not native.unsafe then
+    local environment
+    if native.unsafe then
+        environment = copy(_G)
+        open_environment(environment, options)
+    else
         environment = copy(_G, [[assert error getmetatable ipairs next pairs pcall rawequal rawget
             rawset select setmetatable tonumber tostring type unpack xpcall _VERSION]])
-        environment.collectgarbage = collect
-        environment.load, environment.loadstring = loader(environment)
-        environment.math = copy(math)
-        environment.table = copy(table)
-        environment.coroutine = copy(coroutine)
-        environment.bit = copy(require("bit"))
-        environment.os = copy(os, "clock date difftime getenv time")
-        environment.string = copy(string)
-        environment.string.dump = nil
-        guard_strings(environment.string)
-        environment.require = requirer(options, environment)
-    else
-        local plain, guarded = require, requirer(options, environment)
-        environment.require = function(name)
-            if package.loaded[name] then return package.loaded[name] end
-            local path = type(name) == "string" and path_of(options.directory or ".", name)
-            local file = path and open(path, "rb")
-            if file then file:close() end
-            if file or tostring(name):find("^protocol[./]") then return guarded(name) end
-            return plain(name)
-        end
+        closed_environment(environment, options)
     end
     environment._G = environment
     environment.print = print
-    environment.string.split = split
     for name, value in pairs(options.globals or {}) do environment[name] = value end
     return environment
 end
