@@ -75,14 +75,15 @@ lab_up() {
 }
 
 lab_record() {
-    in_client tcpdump -i wire -B 65536 --immediate-mode -U -w "$1" "${@:2}" 2>"$LAB_DIR/recorder" &
+    : >"$LAB_DIR/recorder"
+    ip netns exec "$LAB-client" tcpdump -i wire -B 65536 --immediate-mode -U -w "$1" "${@:2}" 2>"$LAB_DIR/recorder" &
     LAB_RECORDER=$!
     lab_await "the recorder" grep -q 'listening on' "$LAB_DIR/recorder"
 }
 
 lab_recorded() {
     sleep 0.5  # The last packets are on their way from the kernel.
-    kill -INT "$LAB_RECORDER"
+    kill "$LAB_RECORDER"
     wait "$LAB_RECORDER"
     LAB_RECORDER=
     grep -q '^0 packets dropped by kernel' "$LAB_DIR/recorder" || {
@@ -116,7 +117,7 @@ lab_nginx() {
         for port in $ports; do echo "listen $port backlog=4096; listen [::]:$port backlog=4096;"; done
         echo "root $root; } }"
     } >"$LAB_DIR/nginx.conf"
-    in_server nginx -c "$LAB_DIR/nginx.conf" -e "$LAB_DIR/nginx.log" &
+    ip netns exec "$LAB-server" nginx -c "$LAB_DIR/nginx.conf" -e "$LAB_DIR/nginx.log" &
     LAB_SERVERS+=($!)
     lab_await nginx in_server curl -s -o /dev/null "http://127.0.0.1:${ports%% *}/"
 }
@@ -139,7 +140,7 @@ PrintMotd no
 PrintLastLog no
 MaxStartups 1000
 END
-    in_server "$(command -v sshd)" -D -f "$LAB_DIR/sshd.conf" -E "$LAB_DIR/sshd.log" &
+    ip netns exec "$LAB-server" "$(command -v sshd)" -D -f "$LAB_DIR/sshd.conf" -E "$LAB_DIR/sshd.log" &
     LAB_SERVERS+=($!)
     lab_await sshd in_server ssh-keyscan -T 1 127.0.0.1 >"$LAB_DIR/known" 2>/dev/null
 }

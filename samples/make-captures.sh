@@ -35,6 +35,8 @@ web http://192.168.20.1/lines.txt
 web -I http://192.168.20.1/missing
 login 'echo hello from the server' >/dev/null || echo "note: the ssh login failed" >&2
 web https://192.168.20.1/
+mac=$(in_server cat /sys/class/net/wire/address)
+ip -n "$LAB-client" neighbour add 192.168.20.200 lladdr "$mac" dev wire  # So that the SYNs leave.
 web --connect-timeout 2 http://192.168.20.200/
 in_client nmap -n -Pn -sS --max-retries 1 -T4 \
     -p 21,22,23,25,53,80,110,111,135,139,143,389,443,445,993,995,3306,3389,5432,8080 \
