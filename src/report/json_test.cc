@@ -12,7 +12,7 @@
 namespace haka::report {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     std::string out;
     append_json_string(out, text);
     return out;
@@ -38,13 +38,13 @@ std::string read_back(std::string_view text) {
 }
 
 TEST(JsonStringTest, EscapesWhatJsonCannotHold) {
-    EXPECT_EQ(quoted("a\"b\\c\n\r\t\x01\x7f"), R"("a\"b\\c\n\r\t\u0001\u007f")");
-    EXPECT_EQ(quoted(std::string_view("\0", 1)), R"("\u0000")");
-    EXPECT_EQ(quoted("Gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"),
+    EXPECT_EQ(in_quotes("a\"b\\c\n\r\t\x01\x7f"), R"("a\"b\\c\n\r\t\u0001\u007f")");
+    EXPECT_EQ(in_quotes(std::string_view("\0", 1)), R"("\u0000")");
+    EXPECT_EQ(in_quotes("Gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"),
               "\"Gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80\"");
-    EXPECT_EQ(quoted("\xff\xc3"), R"("\u00ff\u00c3")");
-    EXPECT_EQ(quoted("\xc2\x9b"), R"("\u009b")");
-    EXPECT_EQ(quoted(""), R"("")");
+    EXPECT_EQ(in_quotes("\xff\xc3"), R"("\u00ff\u00c3")");
+    EXPECT_EQ(in_quotes("\xc2\x9b"), R"("\u009b")");
+    EXPECT_EQ(in_quotes(""), R"("")");
 }
 
 TEST(JsonStringTest, IsValidForRandomBytes) {
@@ -57,7 +57,7 @@ TEST(JsonStringTest, IsValidForRandomBytes) {
             constexpr std::string_view kTricky = "\xc2\x80\xbf\xe0\xed\xa0\xf0\x90\xf4\x8f\"\\\n";
             c = random() % 2 == 0 ? static_cast<char>(byte) : kTricky[byte % kTricky.size()];
         }
-        const std::string line = quoted(text);
+        const std::string line = in_quotes(text);
         ASSERT_EQ(line.find('\n'), std::string::npos);
         const auto parsed = nlohmann::json::parse(line, nullptr, false);
         ASSERT_TRUE(parsed.is_string()) << "seed 4711, round " << round << ": " << line;

@@ -16,7 +16,7 @@ std::string line(const Progress& progress, int width) {
 TEST(ProgressTest, ShowsBarRateAndTimeLeft) {
     const Progress half{.fraction = 0.25, .packets = 1'234'567, .elapsed = kSecond * 4};
     EXPECT_EQ(line(half, 80),
-              "\r[=======>                     ]  25 %  1,234,567 packets  308.6 k/s  0:12 left");
+              "\r[=======>                      ]  25 %  1,234,567 packets  308.6 k/s  0:12 left");
 }
 
 TEST(ProgressTest, ShowsPacketsOnlyWhenTheSizeIsUnknown) {
@@ -39,7 +39,7 @@ TEST(ProgressTest, CoversAnEarlierLineAndNeverWraps) {
 
 TEST(ProgressTest, BeginsWithoutARate) {
     const Progress start{.fraction = 0.0, .packets = 0, .elapsed = {}};
-    EXPECT_EQ(line(start, 40), "\r[>                ]   0 %  0 packets   ");
+    EXPECT_EQ(line(start, 40), "\r[>                   ]   0 %  0 packets");
 }
 
 TEST(ProgressTest, ShowsHoursAndStopsCountingAtAHundred) {
