@@ -13,6 +13,21 @@ namespace {
 
 using Sha1State = std::array<std::uint32_t, 5>;
 
+// 20 of the 80 steps, which share a function and a constant.
+template <typename Mix>
+void sha1_steps(Sha1State& state, const std::uint32_t* words, std::uint32_t constant, Mix mix) {
+    auto [a, b, c, d, e] = state;
+    for (std::size_t i = 0; i < 20; ++i) {
+        const std::uint32_t next = std::rotl(a, 5) + mix(b, c, d) + e + constant + words[i];
+        e = d;
+        d = c;
+        c = std::rotl(b, 30);
+        b = a;
+        a = next;
+    }
+    state = {a, b, c, d, e};
+}
+
 void sha1_block(Sha1State& state, const std::uint8_t* block) {
     std::array<std::uint32_t, 80> words;
     for (std::size_t i = 0; i < 16; ++i) {
@@ -21,30 +36,18 @@ void sha1_block(Sha1State& state, const std::uint8_t* block) {
     for (std::size_t i = 16; i < 80; ++i) {
         words[i] = std::rotl(words[i - 3] ^ words[i - 8] ^ words[i - 14] ^ words[i - 16], 1);
     }
-    auto [a, b, c, d, e] = state;
-    for (std::size_t i = 0; i < 80; ++i) {
-        std::uint32_t mix = 0;
-        if (i < 20) {
-            mix = ((b & c) | (~b & d)) + 0x5a827999U;
-        } else if (i < 40) {
-            mix = (b ^ c ^ d) + 0x6ed9eba1U;
-        } else if (i < 60) {
-            mix = ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdcU;
-        } else {
-            mix = (b ^ c ^ d) + 0xca62c1d6U;
-        }
-        const std::uint32_t next = std::rotl(a, 5) + mix + e + words[i];
-        e = d;
-        d = c;
-        c = std::rotl(b, 30);
-        b = a;
-        a = next;
+    using Word = std::uint32_t;
+    const auto choose = [](Word b, Word c, Word d) { return d ^ (b & (c ^ d)); };
+    const auto parity = [](Word b, Word c, Word d) { return b ^ c ^ d; };
+    const auto majority = [](Word b, Word c, Word d) { return (b & c) | (d & (b | c)); };
+    Sha1State mixed = state;
+    sha1_steps(mixed, &words[0], 0x5a827999U, choose);
+    sha1_steps(mixed, &words[20], 0x6ed9eba1U, parity);
+    sha1_steps(mixed, &words[40], 0x8f1bbcdcU, majority);
+    sha1_steps(mixed, &words[60], 0xca62c1d6U, parity);
+    for (std::size_t i = 0; i < state.size(); ++i) {
+        state[i] += mixed[i];
     }
-    state[0] += a;
-    state[1] += b;
-    state[2] += c;
-    state[3] += d;
-    state[4] += e;
 }
 
 // The type that answers (or asks for) an ICMP message of `type`, none for one-way messages.
@@ -165,15 +168,17 @@ std::array<std::uint8_t, 20> sha1(ByteView message) {
 
 void append_base64(std::string& out, ByteView bytes) {
     constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::size_t to = out.size();
+    out.resize(to + (bytes.size() + 2) / 3 * 4);
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
         const std::size_t left = bytes.size() - i;
         std::uint32_t group = static_cast<std::uint32_t>(bytes[i]) << 16;
         group |= left > 1 ? static_cast<std::uint32_t>(bytes[i + 1]) << 8 : 0;
         group |= left > 2 ? bytes[i + 2] : 0U;
-        out += kAlphabet[group >> 18];
-        out += kAlphabet[group >> 12 & 63];
-        out += left > 1 ? kAlphabet[group >> 6 & 63] : '=';
-        out += left > 2 ? kAlphabet[group & 63] : '=';
+        out[to++] = kAlphabet[group >> 18];
+        out[to++] = kAlphabet[group >> 12 & 63];
+        out[to++] = left > 1 ? kAlphabet[group >> 6 & 63] : '=';
+        out[to++] = left > 2 ? kAlphabet[group & 63] : '=';
     }
 }
 

@@ -1,5 +1,7 @@
 #include "report/limiter.h"
 
+#include <algorithm>
+
 #include "report/text.h"
 
 namespace haka::report {
@@ -43,11 +45,13 @@ void AlertLimiter::advance(Instant when, std::vector<HeldBack>& told) {
 
 void AlertLimiter::finish(std::vector<HeldBack>& told) {
     if (held_back_) {
+        // The first second an Instant knows begins before the first Instant.
+        const std::int64_t begin = std::max(second_, INT64_MIN / kSecond.ns);
         for (std::size_t i = 0; i < seen_.size(); ++i) {
             if (seen_[i] > kPerSecond) {
                 told.push_back({.event = static_cast<Event>(i),
                                 .count = seen_[i] - kPerSecond,
-                                .second = Instant{} + kSecond * second_});
+                                .second = Instant{} + kSecond * begin});
             }
         }
         held_back_ = false;

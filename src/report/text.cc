@@ -213,20 +213,23 @@ void append_address(std::string& out, const Address& address, Ipv6Form form) {
         return;
     }
     const ByteView bytes = address.wire();
+    std::array<char, 39> text;  // Eight groups of four digits, seven colons.
+    char* at = text.data();
     for (std::size_t i = 0; i < bytes.size(); ++i) {
         if (address.family == Family::Ipv4) {
             if (i > 0) {
-                out += '.';
+                *at++ = '.';
             }
-            append_number(out, bytes[i]);
+            at = std::to_chars(at, text.data() + text.size(), bytes[i]).ptr;
         } else {
             if (i > 0 && i % 2 == 0) {
-                out += ':';
+                *at++ = ':';
             }
-            out += kHexDigits[bytes[i] >> 4];
-            out += kHexDigits[bytes[i] & 15];
+            *at++ = kHexDigits[bytes[i] >> 4];
+            *at++ = kHexDigits[bytes[i] & 15];
         }
     }
+    out.append(text.data(), at);
 }
 
 void append_protocol(std::string& out, std::uint8_t protocol) {
