@@ -6,10 +6,9 @@
 #   in_client / in_server    runs a command on that host
 #   lab_record FILE [N]      starts recording the client's end of the cable; lab_recorded ends it
 #
-# Addresses: client 192.168.10.1 (and .2 to .$LAB_CLIENTS), fd00:10::1; server 192.168.20.1, fd00:20::1.
+# Addresses: client 192.168.10.1, fd00:10::1; server 192.168.20.1, fd00:20::1.
 
 LAB=haka$$
-LAB_CLIENTS=${LAB_CLIENTS:-1}
 LAB_DIR=
 LAB_RECORDER=
 LAB_SERVERS=()
@@ -65,10 +64,6 @@ lab_up() {
     ip -n "$LAB-client" link add wire type veth peer name wire netns "$LAB-server"
     lab_host client 192.168.10.1 fd00:10::1 192.168.20.0 fd00:20::
     lab_host server 192.168.20.1 fd00:20::1 192.168.10.0 fd00:10::
-    local i
-    for ((i = 2; i <= LAB_CLIENTS; ++i)); do
-        ip -n "$LAB-client" address add "192.168.10.$i/24" dev wire
-    done
     # Neighbours are asked for now, so that recordings begin with the traffic itself.
     in_client ping -q -c 1 192.168.20.1 >/dev/null
     in_client ping -q -c 1 fd00:20::1 >/dev/null

@@ -12,6 +12,8 @@ local core = {
     native = native,
     context = ffi.cast("struct haka_context *", native.context),
     api = ffi.cast("struct haka_api *", native.api),
+    modules = {},           -- the library's files by name, in order of loading
+    hooks = native.hooks,   -- name -> number, for those that C++ runs
 }
 
 -- Raises an error at the innermost line that isn't the library's own ("=haka..." chunks).

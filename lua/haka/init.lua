@@ -78,5 +78,8 @@ local function seal()
     }
 end
 
-local environment = sandbox.environment(haka, protocols)
-return environment, seal
+local globals = { haka = sandbox.readonly("haka", haka) }
+for name, module in pairs(protocols) do globals[name] = module end
+return sandbox.environment {
+    directory = core.native.directory, protocols = protocols, globals = globals,
+}, seal

@@ -176,7 +176,7 @@ void BlockReader::end(const Scan& scan, ByteView rest) {
             break;
         case Scan::Outcome::Refused:
             pending_damage_ =
-                fmt::format("{}: {} ({})", name_, scan.problem, at_byte(offset_, rest));
+                fmt::format("{}: {}; met {}", name_, scan.problem, at_byte(offset_, rest));
             break;
         case Scan::Outcome::Again:
         case Scan::Outcome::Wants:

@@ -1,5 +1,4 @@
-// Joins the fragments of IPv4 and IPv6 datagrams (RFC 791, RFC 815, RFC 8200 4.5, RFC 5722) and
-// cuts changed ones again.
+// Joins the fragments of IPv4 and IPv6 datagrams (RFC 791, RFC 815, RFC 8200 4.5, RFC 5722).
 //
 //   in:   [ link | ip | data 0..  ]   [ link | ip | data 8..  ]  ...     held as copies
 //   out:  [ link | ip | data 0 ............... ]   joined(), for the rules
@@ -7,7 +6,9 @@
 //
 // Any overlap but an exact duplicate refuses the whole datagram: receivers differ in what they make
 // of it. A refused datagram is remembered until its timeout, and whatever else comes of it is
-// refused too. Duplicates are held and leave with the rest.
+// refused too (a fragment whose own length is impossible goes alone). Duplicates are held and leave
+// with the rest. At datagrams_max the oldest reminder goes, else the oldest datagram; at bytes_max
+// the oldest datagram; at fragments_per_datagram_max the datagram itself.
 //
 // Invariants: (1) what is held stays within FragmentSettings; (2) every frame given to add() is
 // reported exactly once: by the Outcome if it is Refused, else later in originals() or dropped().
@@ -22,6 +23,7 @@
 #include "base/settings.h"
 #include "base/time.h"
 #include "flow/flow_key.h"
+#include "flow/recut.h"
 #include "packet/packet.h"
 #include "wire/headers.h"
 
@@ -33,28 +35,6 @@ enum class FragmentOutcome : std::uint8_t {
     Joined,     // It completed a datagram: joined(), originals(), shape().
     Refused     // Not held; Outcome.event says why.
 };
-
-// How a datagram had been cut, so that it can be cut like that again.
-struct FragmentShape {
-    std::uint8_t ip_version = 0;
-    std::uint8_t next_header = 0;  // IPv6: what the fragment headers said.
-    std::uint32_t identification = 0;
-    std::uint32_t net = 0;             // Where the joined frame's IP header starts.
-    std::uint32_t unfragmentable = 0;  // IPv6: size of the headers before the fragment header.
-    std::uint32_t size_max = 0;        // IP bytes of the largest original fragment.
-};
-
-// The fragments of a changed datagram. Reused from call to call.
-struct Recut {
-    std::vector<std::uint8_t> bytes;
-    std::vector<Frame> frames;  // Point into `bytes`.
-};
-
-// Cuts `changed` (a joined frame, of any new length up to 65,535 IP bytes) into fragments that are
-// at most as large as the largest original one; a single unfragmented datagram if it fits. Frames
-// carry `changed`'s number, time and interface. Precondition: its IP header is whole, and says its
-// true length. False, and no frames, if that doesn't hold or it can't be cut.
-[[nodiscard]] bool recut(const Frame& changed, const FragmentShape& shape, Recut& out);
 
 class Defragmenter {
 public:
@@ -81,7 +61,8 @@ public:
     Outcome add(const Frame& frame, const wire::Headers& headers, Instant now);
 
     // After Joined, until the next add(): the datagram as one frame with the link and IP header of
-    // its first fragment, and the number, time of the frame that completed it. May be written.
+    // its first fragment, and the number and time of the frame that completed it. May be written.
+    // Hostile data may make it a fragment once more: that isn't for add().
     [[nodiscard]] const Frame& joined() const { return joined_; }
     // After Joined, until the next add(): all its frames in order of arrival. The last is the frame
     // at hand itself and lives as long as that.
@@ -102,7 +83,7 @@ public:
     [[nodiscard]] static std::size_t charge(std::size_t size) { return size + kOverhead; }
 
 private:
-    static constexpr std::size_t kOverhead = 128;
+    static constexpr std::size_t kOverhead = 192;
 
     // IPv6 datagrams are told apart without the protocol: only the first fragment's counts.
     struct Key {
@@ -115,30 +96,26 @@ private:
 
     // What a fragment says of itself.
     struct Piece {
-        Key key;
-        std::uint32_t begin = 0;  // Of the datagram's data; begin <= end.
+        std::uint32_t begin = 0;  // Of the datagram's data; begin < end.
         std::uint32_t end = 0;
+        std::uint32_t net = 0;          // Where its IP header starts in the frame.
+        std::uint32_t header_size = 0;  // Of its IP headers that stay when joined.
         std::uint32_t data = 0;         // Where its data starts in the frame.
-        std::uint32_t header_size = 0;  // IP header that stays when joined.
         std::uint8_t next_header = 0;   // IPv6: of the fragment header.
         bool last = false;
+
+        [[nodiscard]] std::uint32_t size() const { return end - begin; }
     };
 
     struct Fragment {
-        std::unique_ptr<std::uint8_t[]> bytes;
+        Piece piece;
         Frame frame;
-        std::uint32_t net = 0;
-        std::uint32_t data = 0;
-        std::uint32_t header_size = 0;
-        std::uint32_t begin = 0;
-        std::uint32_t end = 0;
-        std::uint8_t next_header = 0;
-        bool last = false;
+        std::unique_ptr<std::uint8_t[]> bytes;  // What `frame` shows.
     };
 
     struct Datagram {
         Key key;
-        std::uint64_t number = 0;  // Of its first frame; 0: this place is free.
+        std::uint64_t serial = 0;  // Ascending by arrival; 0: this place is free.
         Instant deadline;
         std::uint32_t chain_next = kNoPlace;  // Same bucket of the index, or next free place.
         std::uint32_t older = kNoPlace;
@@ -151,7 +128,7 @@ private:
         std::vector<std::uint32_t> by_offset;  // Those that aren't duplicates, ascending.
     };
 
-    // Datagrams in order of arrival.
+    // Datagrams in order of arrival; reminders in order of refusal.
     struct AgeList {
         std::uint32_t oldest = kNoPlace;
         std::uint32_t newest = kNoPlace;
@@ -159,24 +136,26 @@ private:
 
     static constexpr std::uint32_t kNoPlace = UINT32_MAX;
 
-    static Event read(const Frame& frame, const wire::Headers& headers, Piece& piece);
-    [[nodiscard]] std::uint32_t bucket_of(const Key& key) const;
-    [[nodiscard]] std::uint32_t find(const Key& key) const;
-    [[nodiscard]] std::uint32_t open(const Key& key, std::uint64_t number, Instant now);
+    static Event read(const Frame& frame, const wire::Headers& headers, Key& key, Piece& piece);
+    [[nodiscard]] std::uint32_t& bucket(const Key& key);
+    [[nodiscard]] std::uint32_t find(const Key& key);
+    [[nodiscard]] std::uint32_t open(const Key& key, Instant now);
     void close(std::uint32_t place);
     void push(AgeList& list, std::uint32_t place);
     void take(AgeList& list, std::uint32_t place);
     void drop_frames(Datagram& datagram, Event event);
     Outcome refuse(std::uint32_t place, Event event);
-    Event fit(const Datagram& datagram, const Frame& frame, const Piece& piece,
-              bool& is_duplicate) const;
-    bool make_room(std::size_t bytes, std::uint32_t place);
-    void join(std::uint32_t place, const Frame& frame, const wire::Headers& headers,
-              const Piece& piece);
+    [[nodiscard]] static Event fit(const Datagram& datagram, const Frame& frame, const Piece& piece,
+                                   bool& is_duplicate);
+    [[nodiscard]] bool make_room(std::size_t bytes, std::uint32_t place);
+    void hold(Datagram& datagram, const Frame& frame, const Piece& piece);
+    void join(std::uint32_t place, const Frame& frame, const Piece& piece);
+    void write_joined_header(const Piece& first, std::uint32_t total);
 
     FragmentSettings settings_;
     HashKey secret_;
     Instant due_at_{INT64_MAX};  // At or before the earliest deadline.
+    std::uint64_t serial_ = 0;
     std::uint32_t datagram_count_ = 0;
     std::uint32_t free_ = kNoPlace;
     std::size_t held_bytes_ = 0;
@@ -185,6 +164,7 @@ private:
     std::vector<Datagram> places_;
     std::vector<std::uint32_t> buckets_;
     std::vector<Dropped> dropped_;
+    std::vector<std::uint32_t> expired_;  // Kept for its capacity.
 
     Frame joined_;
     FragmentShape shape_;

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cassert>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "wire/headers.h"
@@ -131,8 +132,8 @@ Ends order(const FiveTuple& flow) {
         ends.first_port = 0;
         ends.second_port = 0;
     }
-    const auto by_address = flow.source.bytes <=> flow.destination.bytes;
-    if (by_address > 0 || (by_address == 0 && ends.first_port > ends.second_port)) {
+    if (std::tie(flow.source.bytes, ends.first_port) >
+        std::tie(flow.destination.bytes, ends.second_port)) {
         std::swap(ends.first, ends.second);
         std::swap(ends.first_port, ends.second_port);
     }

@@ -91,6 +91,7 @@ struct haka_context {
     uint32_t pass_through;
     uint32_t worker;
     uint32_t log_level_max; /* highest (most verbose) level that any module logs */
+    uint64_t packet_number; /* of the packet at hand */
     int64_t now;            /* time of the packet at hand, ns since 1970 */
     struct haka_packet *packets;
     struct haka_connection *connections;

@@ -7,14 +7,9 @@
 
 #include "base/event.h"
 #include "report/alert.h"
-
-struct haka_packet;
-struct haka_connection;
+#include "report/console.h"
 
 namespace haka::script {
-
-// 0 fatal .. 4 debug, as in lua/haka/log.lua.
-enum class LogLevel : std::uint8_t { Fatal, Error, Warning, Info, Debug };
 
 class Host {
 public:
@@ -24,7 +19,7 @@ public:
     Host& operator=(const Host&) = delete;
 
     // Each returns false when this event's rules have written lua.output_max bytes.
-    virtual bool log(LogLevel level, std::string_view module, std::string_view text) = 0;
+    virtual bool log(report::LogLevel level, std::string_view module, std::string_view text) = 0;
     virtual bool print(std::string_view line) = 0;
     // Gives the alert its number (unless it is an update) and returns it; 0: output is full.
     virtual std::uint64_t alert(report::Alert& alert) = 0;

@@ -76,7 +76,9 @@ public:
     // hole or gap. Precondition: offset >= first_begin() or nothing is reached.
     [[nodiscard]] std::uint64_t reach(std::uint64_t offset) const;
 
+    // Precondition: size <= StreamMemory::kBlockMax / 2.
     [[nodiscard]] Cost cost_of(std::uint64_t offset, std::uint64_t size) const;
+    [[nodiscard]] Cost gap_cost_of(std::uint64_t offset, std::uint64_t size) const;
     // Inserts the parts that no piece covers; false if the machine has no memory (a part may be
     // in).
     bool insert(std::uint64_t offset, ByteView bytes);

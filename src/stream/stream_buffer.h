@@ -98,11 +98,12 @@ public:
 
 private:
     Added add_slow(std::uint64_t offset, ByteView bytes);
-    bool compare_kept(std::uint64_t offset, ByteView bytes) const;
-    bool make_room(std::uint64_t size);
+    [[nodiscard]] bool differs_from_kept(std::uint64_t offset, ByteView bytes) const;
+    [[nodiscard]] Event hold_refusal(const HeldPieces::Cost& cost) const;
+    [[nodiscard]] bool make_room(std::uint64_t size);
     void append(ByteView bytes);
-    void extend(std::uint64_t reach, std::uint64_t offset, ByteView bytes);
-    void pass_gaps();
+    std::uint64_t extend(std::uint64_t reach, std::uint64_t offset, ByteView bytes);
+    std::uint64_t pass_gaps();
     void forget();
 
     StreamMemory* memory_;

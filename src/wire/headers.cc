@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "wire/ethernet.h"
+
 namespace haka::wire {
 namespace {
 
-constexpr std::uint16_t kTypeIpv4 = 0x0800;
-constexpr std::uint16_t kTypeIpv6 = 0x86dd;
 constexpr std::uint8_t kVlanTagsMax = 8;
 constexpr std::uint32_t kEthernetSize = 14;
 constexpr std::uint32_t kTagSize = 4;
@@ -27,10 +27,6 @@ constexpr std::uint8_t kDestination = 60;
 constexpr std::uint8_t kMobility = 135;
 constexpr std::uint8_t kHostIdentity = 139;
 constexpr std::uint8_t kShim6 = 140;
-
-constexpr bool is_vlan(std::uint16_t type) {
-    return type == 0x8100 || type == 0x88a8 || type == 0x9100;
-}
 
 // Reads one frame from the outside in; each step leaves `headers_` as true as it got.
 class Reader {
@@ -56,10 +52,10 @@ public:
                 read_raw();
                 break;
             case LinkType::Ipv4:
-                read_network(kTypeIpv4, 0);
+                read_network(kEtherTypeIpv4, 0);
                 break;
             case LinkType::Ipv6:
-                read_network(kTypeIpv6, 0);
+                read_network(kEtherTypeIpv6, 0);
                 break;
         }
         return headers_;
@@ -110,7 +106,7 @@ void Reader::read_typed(std::uint32_t type_offset, std::uint32_t link_size) {
     }
     std::uint16_t type = load_be16(at(type_offset));
     std::uint32_t offset = link_size;
-    while (is_vlan(type) && headers_.vlan_count < kVlanTagsMax) {
+    while (is_vlan_type(type) && headers_.vlan_count < kVlanTagsMax) {
         if (size() - offset < kTagSize) {
             headers_.ether_type = type;
             return stop_at(offset, Event::FrameTruncated);
@@ -136,9 +132,9 @@ void Reader::read_loopback(LinkType link) {
     const bool is_ipv6 = family == 10 || family == 24 || family == 28 || family == 30;
     std::uint16_t type = 0;
     if (family == 2) {
-        type = kTypeIpv4;
+        type = kEtherTypeIpv4;
     } else if (is_ipv6) {
-        type = kTypeIpv6;
+        type = kEtherTypeIpv6;
     }
     read_network(type, 4);
 }
@@ -147,16 +143,16 @@ void Reader::read_raw() {
     if (size() == 0) {
         return stop_at(0, Event::FrameTruncated);
     }
-    read_network(*at(0) >> 4 == 6 ? kTypeIpv6 : kTypeIpv4, 0);
+    read_network(*at(0) >> 4 == 6 ? kEtherTypeIpv6 : kEtherTypeIpv4, 0);
 }
 
 void Reader::read_network(std::uint16_t type, std::uint32_t offset) {
     stop_at(offset, Event::None);
     // Below 0x600 the field is an 802.3 length, no type.
     headers_.ether_type = type < 0x600 ? std::uint16_t{0} : type;
-    if (type == kTypeIpv4) {
+    if (type == kEtherTypeIpv4) {
         read_ipv4();
-    } else if (type == kTypeIpv6) {
+    } else if (type == kEtherTypeIpv6) {
         read_ipv6();
     }
 }
@@ -334,7 +330,7 @@ void Reader::read_icmp() {
 inline bool read_common(ByteView frame, Headers& headers) {
     constexpr std::uint32_t kTransport = kEthernetSize + kIpv4MinSize;
     const std::uint8_t* const p = frame.data();
-    if (frame.size() < kTransport + kTcpMinSize || load_be16(p + 12) != kTypeIpv4 ||
+    if (frame.size() < kTransport + kTcpMinSize || load_be16(p + 12) != kEtherTypeIpv4 ||
         p[14] != 0x45 || p[23] != kProtocolTcp || (load_be16(p + 20) & 0x3fff) != 0) {
         return false;
     }
@@ -347,7 +343,7 @@ inline bool read_common(ByteView frame, Headers& headers) {
     headers.transport = kTransport;
     headers.payload = kTransport + header_size;
     headers.end = end;
-    headers.ether_type = kTypeIpv4;
+    headers.ether_type = kEtherTypeIpv4;
     headers.ip_version = 4;
     headers.protocol = kProtocolTcp;
     headers.transport_ok = true;

@@ -1,0 +1,115 @@
+// What no server is needed for.
+//   generate handshakes OUT --count N   complete handshakes of connections that then stay idle
+//   generate text OUT --size N          pseudo-random text; prints how often the needle stands in it
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <string_view>
+
+#include "arguments.h"
+#include "pcap_file.h"
+#include "random.h"
+#include "tcp_frame.h"
+
+namespace haka::bench {
+namespace {
+
+constexpr std::string_view kNeedle = "NEEDLE-IN-IT";
+constexpr std::uint64_t kNeedleEvery = 10'000;
+constexpr std::uint64_t kEpoch = 1'700'000'000'000'000;
+constexpr std::uint64_t kClients = 126;
+
+// An IPv4 header and a TCP header with MSS, SACK permitted and window scale, as Linux writes them.
+constexpr std::array<std::uint8_t, 66> kSynTemplate = {
+    0x02, 0,    0,    0,    0,    2,  0x02, 0,    0,    0,    0,    1,    0x08, 0x00,  // Ethernet
+    0x45, 0,    0,    52,   0,    0,  0x40, 0,    64,   6,    0,    0,    192,  168,   // IPv4
+    10,   0,    192,  168,  20,   0,                                                   //
+    0,    0,    0,    80,   0,    0,  0,    0,    0,    0,    0,    0,    0x80, 0,     // TCP
+    0xfa, 0xf0, 0,    0,    0,    0,                                                   //
+    2,    4,    0x05, 0xb4, 1,    1,  4,    2,    1,    3,    3,    10};               // options
+constexpr std::size_t kWithoutOptions = 54;
+
+struct Numbers {
+    std::uint32_t seq;
+    std::uint32_t ack;
+};
+
+void write_segment(PcapWriter& writer, std::uint64_t time_us, std::pair<Endpoint, Endpoint> ends,
+                   Numbers numbers, std::uint8_t flags) {
+    std::vector<std::uint8_t> frame(kSynTemplate.begin(), kSynTemplate.end());
+    if ((flags & kSyn) == 0) {
+        frame.resize(kWithoutOptions);
+        frame[46] = 0x50;
+        set_total_length(frame);
+    }
+    TcpFrame tcp = *TcpFrame::find(frame);
+    tcp.set_source(ends.first);
+    tcp.set_target(ends.second);
+    tcp.set_seq(numbers.seq);
+    tcp.set_flags(flags);
+    tcp.move_acknowledgements(numbers.ack);  // From zero.
+    tcp.fix_checksums();
+    writer.write(time_us, frame);
+}
+
+void handshakes(const std::string& path, std::uint64_t count) {
+    PcapWriter writer(path);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const std::uint64_t dice = scramble(i + 1);
+        const auto isn_client = static_cast<std::uint32_t>(dice);
+        const auto isn_server = static_cast<std::uint32_t>(dice >> 32U);
+        const Endpoint client{0xc0a80a01 + static_cast<std::uint32_t>(i % kClients),
+                              static_cast<std::uint16_t>(1024 + i / kClients)};
+        const Endpoint server{0xc0a81401 + static_cast<std::uint32_t>(i % 100), 80};
+        const std::uint64_t time = kEpoch + i * 20;
+        write_segment(writer, time, {client, server}, {isn_client, 0}, kSyn);
+        write_segment(writer, time + 5, {server, client}, {isn_server, isn_client + 1},
+                      kSyn | kAck);
+        write_segment(writer, time + 10, {client, server}, {isn_client + 1, isn_server + 1}, kAck);
+    }
+    writer.close();
+    std::printf("connections %" PRIu64 " packets %" PRIu64 "\n", count, writer.packets());
+}
+
+// Words of mixed letters, so that parts of the needle occur by chance and the whole of it doesn't:
+// only the needle has a hyphen.
+void text(const std::string& path, std::uint64_t size, std::uint64_t seed) {
+    constexpr std::string_view kLetters =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZEEDDNNLLII  ";
+    Random random(seed);
+    std::string body(size, '\n');
+    for (std::size_t i = 0; i < body.size(); ++i) {
+        if (i % 80 != 79) {
+            body[i] = kLetters[random.below(kLetters.size())];
+        }
+    }
+    std::uint64_t needles = 0;
+    for (std::uint64_t at = 0; at + kNeedleEvery <= size; at += kNeedleEvery) {
+        const std::uint64_t place = at + random.below(kNeedleEvery - kNeedle.size());
+        std::copy(kNeedle.begin(), kNeedle.end(), body.begin() + static_cast<std::ptrdiff_t>(place));
+        ++needles;
+    }
+    const File file(std::fopen(path.c_str(), "wb"));
+    if (!file || std::fwrite(body.data(), body.size(), 1, file.get()) != 1) {
+        fail(path + ": can't be written");
+    }
+    std::printf("needles %" PRIu64 "\n", needles);
+}
+
+}  // namespace
+}  // namespace haka::bench
+
+int main(int argc, char** argv) {
+    using namespace haka::bench;
+    const Arguments arguments(argc, argv);
+    const std::string what = arguments.files().size() == 2 ? arguments.files()[0] : "";
+    if (what == "handshakes") {
+        handshakes(arguments.files()[1], arguments.number("count", 1000));
+    } else if (what == "text") {
+        text(arguments.files()[1], arguments.number("size", 1'000'000),
+             arguments.number("seed", 1));
+    } else {
+        fail("usage: generate handshakes OUT --count N | generate text OUT --size N [--seed N]");
+    }
+    return 0;
+}

@@ -1,0 +1,19 @@
+// The table that the Lua library starts from: the shared structs, settings, and the classic C
+// functions, which run while a policy loads, alerts or prints, never per packet.
+#pragma once
+
+#include "script/abi.h"
+
+struct lua_State;
+
+namespace haka::script {
+
+class Host;
+class Script;
+struct Options;
+
+// Pushes the table. `script`, `host` and `context` must outlive the Lua state.
+void push_natives(lua_State* lua, Script& script, Host& host, haka_context& context,
+                  const Options& options);
+
+}  // namespace haka::script

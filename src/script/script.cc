@@ -1,0 +1,350 @@
+#include "script/script.h"
+
+#include <luajit-2.1/lua.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "script/alert_binding.h"
+#include "script/api.h"
+#include "script/library.h"
+#include "script/natives.h"
+
+namespace haka::script {
+namespace {
+
+// Where things lie in the Lua stack while a policy runs.
+constexpr int kHandler = 1;                                          // Adds the traceback.
+constexpr int kEntries = 2;                                          // One function a hook.
+constexpr int kProtocol = kEntries + static_cast<int>(kHookCount);  // Then those of `seal`.
+constexpr int kStream = kProtocol + 1;
+constexpr int kForget = kProtocol + 2;
+constexpr int kWaits = kProtocol + 3;
+constexpr int kExit = kProtocol + 4;
+constexpr int kListing = kProtocol + 5;
+
+// Turns any error value into text with a traceback.
+int add_traceback(lua_State* lua) {
+    if (lua_type(lua, 1) == LUA_TLIGHTUSERDATA) {
+        return 1;  // haka.log.fatal: not an error of the policy.
+    }
+    if (!lua_isstring(lua, 1)) {
+        if (luaL_callmeta(lua, 1, "__tostring") == 0) {
+            lua_pushfstring(lua, "(error object is a %s value)", luaL_typename(lua, 1));
+        }
+        lua_replace(lua, 1);
+    }
+    luaL_traceback(lua, lua, lua_tostring(lua, 1), 1);
+    return 1;
+}
+
+std::string text_at(lua_State* lua, int index) {
+    std::size_t size = 0;
+    const char* text = lua_tolstring(lua, index, &size);
+    return text == nullptr ? std::string("(no message)") : std::string(text, size);
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
+
+void Script::Close::operator()(lua_State* state) const { lua_close(state); }
+
+void* Script::allocate(void* user, void* old, std::size_t old_size, std::size_t new_size) {
+    auto& memory = *static_cast<Memory*>(user);
+    if (new_size > old_size && memory.used + (new_size - old_size) > memory.max) {
+        return nullptr;
+    }
+    void* block = nullptr;
+    if (new_size == 0) {
+        std::free(old);  // NOLINT(cppcoreguidelines-no-malloc): Lua's allocator is realloc.
+    } else {
+        block = std::realloc(old, new_size);  // NOLINT(cppcoreguidelines-no-malloc)
+        if (block == nullptr) {
+            return nullptr;
+        }
+    }
+    memory.used += new_size;
+    memory.used -= old_size;
+    return block;
+}
+
+Script::Script(const Options& options, Host& host, haka_context& context)
+    : options_(options), host_(&host), context_(&context) {
+    memory_.max = options.lua.memory_max;
+}
+
+Script::~Script() = default;
+
+Script::Loaded Script::load(const Options& options, Host& host, haka_context& context) {
+    std::unique_ptr<Script> script(new Script(options, host, context));
+    std::string error = script->prepare();
+    if (error.empty()) {
+        error = script->load_library();
+    }
+    if (error.empty()) {
+        error = script->load_policy();
+    }
+    if (error.empty()) {
+        error = script->seal();
+    }
+    if (!error.empty()) {
+        return {nullptr, std::move(error)};
+    }
+    return {std::move(script), {}};
+}
+
+std::string Script::prepare() {
+    lua_.reset(lua_newstate(allocate, &memory_));
+    if (lua_ == nullptr) {
+        return fmt::format("lua.memory_max ({} bytes) is too small to start Lua",
+                           options_.lua.memory_max);
+    }
+    lua_State* lua = lua_.get();
+    context_->host = host_;
+    context_->worker = options_.worker;
+    context_->pass_through = options_.pass_through ? 1 : 0;
+    const auto open = [](lua_State* state) {
+        luaL_openlibs(state);
+        return 0;
+    };
+    lua_pushcfunction(lua, add_traceback);
+    lua_pushcfunction(lua, open);
+    if (lua_pcall(lua, 0, 0, kHandler) != 0) {
+        return text_at(lua, -1);
+    }
+    // Room for the traces of large policies; what LuaJIT reserves by default is soon full.
+    const char* tune =
+        "require('jit.opt').start('maxtrace=4000', 'maxrecord=8000', 'maxmcode=16384', "
+        "'sizemcode=64')";
+    if (luaL_loadstring(lua, tune) != 0 || lua_pcall(lua, 0, 0, kHandler) != 0) {
+        return text_at(lua, -1);
+    }
+    return {};
+}
+
+std::string Script::load_library() {
+    lua_State* lua = lua_.get();
+    push_natives(lua, *this, *host_, *context_, options_);
+    const int natives = lua_gettop(lua);
+    int core = 0;
+    for (const LibraryFile& file : library()) {
+        const std::string chunk = fmt::format("=haka/{}.lua", file.name);
+        if (luaL_loadbuffer(lua, file.source.data(), file.source.size(), chunk.c_str()) != 0) {
+            return text_at(lua, -1);
+        }
+        lua_pushvalue(lua, core == 0 ? natives : core);
+        const int results = file.name == "init" ? 2 : 1;
+        if (lua_pcall(lua, 1, results, kHandler) != 0) {
+            return text_at(lua, -1);
+        }
+        if (core == 0) {
+            core = lua_gettop(lua);
+        } else if (results == 1) {
+            lua_getfield(lua, core, "modules");
+            lua_insert(lua, -2);
+            lua_setfield(lua, -2, std::string(file.name).c_str());
+            lua_pop(lua, 1);
+        }
+    }
+    // Left behind: the policy's environment and `seal`, at kEntries and kEntries + 1.
+    lua_replace(lua, kEntries + 1);
+    lua_replace(lua, kEntries);
+    lua_settop(lua, kEntries + 1);
+    return {};
+}
+
+std::string Script::load_policy() {
+    lua_State* lua = lua_.get();
+    const std::string chunk = options_.policy;
+    const int status = luaL_loadfilex(lua, chunk.c_str(), "t");
+    if (status != 0) {
+        return text_at(lua, -1);
+    }
+    lua_pushvalue(lua, kEntries);
+    lua_setfenv(lua, -2);
+    entries_.fetch_add(1, std::memory_order_relaxed);
+    const int run = lua_pcall(lua, 0, 0, kHandler);
+    entries_.fetch_add(1, std::memory_order_relaxed);
+    if (fatal_) {
+        return fmt::format("{}: haka.log.fatal while loading", chunk);
+    }
+    if (run != 0) {
+        const std::string message = text_at(lua, -1);
+        return run == LUA_ERRMEM
+                   ? fmt::format("{}: loading needs more than lua.memory_max ({} bytes)", chunk,
+                                 memory_.max)
+                   : message;
+    }
+    return {};
+}
+
+std::string Script::seal() {
+    lua_State* lua = lua_.get();
+    lua_pushvalue(lua, kEntries + 1);
+    if (lua_pcall(lua, 0, 1, kHandler) != 0) {
+        return text_at(lua, -1);
+    }
+    const int sealed = lua_gettop(lua);
+    lua_getfield(lua, sealed, "cursors");
+    stream_rules_ = static_cast<std::uint32_t>(lua_tointeger(lua, -1));
+    lua_getfield(lua, sealed, "streamed");
+    has_streamed_rules_ = lua_toboolean(lua, -1) != 0;
+    lua_getfield(lua, sealed, "entries");
+    const int entries = lua_gettop(lua);
+    std::array<int, kHookCount> references{};
+    for (std::size_t hook = 0; hook < kHookCount; ++hook) {
+        lua_rawgeti(lua, entries, static_cast<int>(hook));
+        if (lua_isfunction(lua, -1)) {
+            hooks_ |= 1U << hook;
+        }
+        references.at(hook) = luaL_ref(lua, LUA_REGISTRYINDEX);
+    }
+    std::array<int, 6> functions{};
+    constexpr std::array kNames = {"protocol", "stream", "forget", "waits", "exit", "listing"};
+    for (std::size_t i = 0; i < kNames.size(); ++i) {
+        lua_getfield(lua, sealed, kNames.at(i));
+        functions.at(i) = luaL_ref(lua, LUA_REGISTRYINDEX);
+    }
+    lua_settop(lua, kHandler);
+    for (const int reference : references) {
+        lua_rawgeti(lua, LUA_REGISTRYINDEX, reference);
+    }
+    for (const int reference : functions) {
+        lua_rawgeti(lua, LUA_REGISTRYINDEX, reference);
+    }
+    return {};
+}
+
+RunStatus Script::call(int index, int arguments, int results) {
+    lua_State* lua = lua_.get();
+    lua_pushvalue(lua, index);
+    if (arguments > 0) {
+        lua_insert(lua, -arguments - 1);
+    }
+    const std::uint64_t entry = entries_.load(std::memory_order_relaxed);
+    entries_.store(entry + 1, std::memory_order_relaxed);
+    const int status = lua_pcall(lua, arguments, results, kHandler);
+    entries_.store(entry + 2, std::memory_order_relaxed);
+    if (status == 0 && !fatal_) [[likely]] {
+        return RunStatus::Done;
+    }
+    return report_failure(status);
+}
+
+RunStatus Script::report_failure(int status) {
+    lua_State* lua = lua_.get();
+    const std::uint32_t number = context_->rule < rules_.size() ? context_->rule : 0;
+    context_->rule = 0;
+    context_->streamed = 0;
+    if (fatal_) {
+        lua_settop(lua, kListing);
+        return RunStatus::Fatal;
+    }
+    RuleInfo& rule = rules_.at(number);
+    rule.errors += 1;
+    const std::string who =
+        number == 0 ? std::string("the policy") : fmt::format("rule \"{}\"", rule.name);
+    if (status == LUA_ERRMEM) {
+        const std::uint64_t used = memory_.used;
+        lua_settop(lua, kListing);
+        lua_gc(lua, LUA_GCCOLLECT, 0);
+        host_->log(report::LogLevel::Error, "lua",
+                   fmt::format("{} on packet {}: not enough memory: {} bytes in use, lua.memory_max "
+                               "is {}",
+                               who, context_->packet_number, used, memory_.max));
+    } else {
+        std::string message = text_at(lua, -1);
+        if (!coroutine_trace_.empty()) {
+            message = coroutine_trace_;
+            coroutine_trace_.clear();
+        }
+        lua_settop(lua, kListing);
+        if (rule.errors == 1) {
+            host_->log(report::LogLevel::Error, "lua",
+                       fmt::format("{} on packet {}: {}", who, context_->packet_number, message));
+        } else if ((rule.errors & (rule.errors - 1)) == 0) {
+            host_->log(report::LogLevel::Error, "lua",
+                       fmt::format("{} on packet {}: {} (its error number {})", who,
+                                   context_->packet_number, first_line(message), rule.errors));
+        }
+    }
+    return RunStatus::Failed;
+}
+
+RunStatus Script::run(Hook hook) {
+    context_->hook = static_cast<std::uint32_t>(hook);
+    return call(kEntries + static_cast<int>(hook), 0, 0);
+}
+
+RunStatus Script::run_protocol(std::uint8_t ip_version, std::uint8_t protocol) {
+    lua_pushinteger(lua_.get(), ip_version);
+    lua_pushinteger(lua_.get(), protocol);
+    return call(kProtocol, 2, 0);
+}
+
+RunStatus Script::run_stream(std::string_view name) {
+    context_->cursor = stream_rules_;
+    lua_pushlstring(lua_.get(), name.data(), name.size());
+    return call(kStream, 1, 0);
+}
+
+bool Script::waits(std::uint32_t connection, bool from_client) {
+    lua_State* lua = lua_.get();
+    lua_pushinteger(lua, connection);
+    lua_pushinteger(lua, from_client ? 0 : 1);
+    if (call(kWaits, 2, 1) != RunStatus::Done) {
+        return false;
+    }
+    const bool waits = lua_toboolean(lua, -1) != 0;
+    lua_pop(lua, 1);
+    return waits;
+}
+
+void Script::forget(std::uint32_t connection) {
+    lua_pushinteger(lua_.get(), connection);
+    (void)call(kForget, 1, 0);
+}
+
+RunStatus Script::run_exit() { return call(kExit, 0, 0); }
+
+bool Script::is_disabled(std::string_view dissector) const {
+    return std::ranges::find(disabled_, dissector) != disabled_.end();
+}
+
+std::vector<Script::Listing> Script::listing() {
+    std::vector<Listing> result;
+    lua_State* lua = lua_.get();
+    if (call(kListing, 0, 1) != RunStatus::Done) {
+        return result;
+    }
+    const int by_hook = lua_gettop(lua);
+    for (lua_pushnil(lua); lua_next(lua, by_hook) != 0; lua_pop(lua, 1)) {
+        const std::string hook = lua_tostring(lua, -2);
+        for (std::size_t i = 1; i <= lua_objlen(lua, -1); ++i) {
+            lua_rawgeti(lua, -1, static_cast<int>(i));
+            const auto text = [lua](const char* field) {
+                lua_getfield(lua, -1, field);
+                std::string value = text_at(lua, -1);
+                lua_pop(lua, 1);
+                return value;
+            };
+            const auto flag = [lua](const char* field) {
+                lua_getfield(lua, -1, field);
+                const bool value = lua_toboolean(lua, -1) != 0;
+                lua_pop(lua, 1);
+                return value;
+            };
+            result.push_back({hook, text("group"), text("name"), text("place"), flag("readonly"),
+                              flag("streamed")});
+            lua_pop(lua, 1);
+        }
+    }
+    lua_settop(lua, kListing);
+    return result;
+}
+
+}  // namespace haka::script

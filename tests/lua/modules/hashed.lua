@@ -1,0 +1,2 @@
+#!/usr/bin/haka run
+return "hashed"

@@ -1,0 +1,2 @@
+local module = { name = ..., count = 0 }
+return module

@@ -1,0 +1,1 @@
+made_by_silent = true
