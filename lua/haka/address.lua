@@ -139,7 +139,8 @@ address_t = core.class("struct haka_address", {
 })
 
 -- Whoever sends packets chooses addresses, so a cache keyed by them as they are could be made one
--- long chain. The key is the word times an odd secret modulo 2^32: unique, and unknown outside.
+-- long chain. The key is the word times an odd secret modulo 2^32: unique, and unknown outside. The
+-- half keeps keys out of a table's array part: the JIT compiler gives up on tables with both parts.
 local secret = 2 * ((core.native.seed or 0x3c6ef372) % 0x40000000) + 0x80000001
 
 local cache4 = setmetatable({}, { __mode = "v" })
@@ -148,7 +149,7 @@ local cache4 = setmetatable({}, { __mode = "v" })
 local function v4(word)
     local low = band(word, 0xffff) * secret
     local high = band(rshift(word, 16) * secret, 0xffff)
-    local key = tobit(low + lshift(high, 16))
+    local key = tobit(low + lshift(high, 16)) + 0.5
     local address = cache4[key]
     if not address then
         address = address_t(V4, word % 0x100000000)

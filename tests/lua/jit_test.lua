@@ -2,6 +2,16 @@
 local t = ...
 local test, compiles = t.test, t.compiles
 
+test("the check itself sees what doesn't compile", function()
+    local done, problem = pcall(compiles,
+        "for i = 1, 20000 do local f = function() return i end f() end")
+    t.equal(done, false)
+    t.contains(problem, "NYI")
+    done, problem = pcall(compiles, "return 1")
+    t.equal(done, false)
+    t.contains(problem, "nothing was compiled")
+end)
+
 test("finding a known IPv4 address compiles", function()
     compiles([[
         local v4, keep = ...
@@ -42,13 +52,13 @@ end)
 
 test("an address as a table key compiles", function()
     compiles([[
-        local v4, hits = ...
+        local v4, hits = ..., {}
         for i = 1, 20000 do
             local address = v4(0x0a000000 + i % 16)
             hits[address] = (hits[address] or 0) + 1
         end
         assert(hits[v4(0x0a000001)] == 1250)
-    ]], t.modules.address.v4, {})
+    ]], t.modules.address.v4)
 end)
 
 test("comparing an address compiles, with nil too", function()
