@@ -80,7 +80,7 @@ std::string BlockReader::start() {
 bool BlockReader::grow_tail(std::size_t size) {
     while (tail_.size() < size && !is_drained_) {
         filled_ = tail_.size();
-        tail_.resize(std::max(size, filled_ + kFirstRead));
+        tail_.resize(std::max(size, filled_ + std::min(kFirstRead, block_size_)));
         // A source that failed may still have given bytes before.
         fill(tail_, Wait::Yes);
         tail_.resize(filled_);

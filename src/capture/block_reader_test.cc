@@ -74,8 +74,7 @@ TEST(BlockReaderTest, BlocksOutliveEachOther) {
 }
 
 TEST(BlockReaderTest, APipeIsDeliveredAsItComes) {
-    Bytes bytes = Pcap().packet("one").bytes();
-    const std::size_t step = bytes.size();
+    const std::size_t step = Pcap().packet("one").bytes().size();
     const Bytes both = Pcap().packet("one").packet("two").packet("three").bytes();
     auto opened = BlockReader::open(memory_source(both, step), "x");
     ASSERT_TRUE(opened.reader);

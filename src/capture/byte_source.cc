@@ -80,13 +80,9 @@ class MemorySource final : public ByteSource {
 public:
     MemorySource(ByteView bytes, std::size_t step) : bytes_(bytes), step_(step) {}
 
-    // Every second impatient read finds nothing when the bytes trickle.
     Got read(MutableByteView out, Wait wait) override {
         if (wait == Wait::No && step_ != SIZE_MAX) {
-            is_dry_ = !is_dry_;
-            if (is_dry_) {
-                return {.state = State::Later, .size = 0, .error = {}};
-            }
+            return {.state = State::Later, .size = 0, .error = {}};
         }
         const std::size_t count = std::min({out.size(), step_, bytes_.size() - position_});
         std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(position_), count, out.begin());
@@ -100,7 +96,6 @@ private:
     ByteView bytes_;
     std::size_t step_;
     std::size_t position_ = 0;
-    bool is_dry_ = false;
 };
 
 std::string open_error(int error) {

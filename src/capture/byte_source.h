@@ -45,7 +45,8 @@ struct OpenedSource {
 // A path, or "-" for standard input.
 [[nodiscard]] OpenedSource open_source(const std::string& path);
 
-// The bytes must outlive the source. Gives at most `step` bytes at a time, as a pipe would.
+// The bytes must outlive the source. With a `step` it is like a slow pipe:
+// so many bytes at a time, and only to those who wait.
 [[nodiscard]] std::unique_ptr<ByteSource> memory_source(ByteView bytes,
                                                         std::size_t step = SIZE_MAX);
 

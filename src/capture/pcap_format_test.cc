@@ -80,7 +80,7 @@ TEST(PcapFormatTest, RefusesOtherVersions) {
 }
 
 TEST(PcapFormatTest, KnowsItsMagicsAlone) {
-    for (const std::uint32_t magic : {0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1}) {
+    for (const std::uint32_t magic : {0xa1b2c3d4U, 0xd4c3b2a1U, 0xa1b23c4dU, 0x4d3cb2a1U}) {
         EXPECT_NE(PcapFormat::from_magic(magic), nullptr);
     }
     for (const std::uint32_t magic : {0xa1b2cd34U, 0x0a0d0d0aU, 0U}) {

@@ -105,7 +105,7 @@ TEST(PcapngFormatTest, PassesOverOtherBlocksWhateverTheirSize) {
     Pcapng file;
     file.section();
     file.block(4, file.body().text("names")).interface(1);
-    for (const std::size_t size : {0, 4, 4096, 3'000'000}) {
+    for (const std::size_t size : {0U, 4U, 4096U, 3'000'000U}) {
         file.block(0x00000bad, file.body().raw(Bytes(size, 0x55)));
         file.packet({.data = "x"});
     }
@@ -135,7 +135,7 @@ TEST(PcapngFormatTest, RefusesALinkTypeWhenItsFirstPacketComes) {
     all = read_bytes(among.packet({.data = "usb"}).packet({.interface = 1, .data = "y"}).bytes());
     EXPECT_EQ(all.frames.size(), 1U);
     EXPECT_EQ(all.damage,
-              refusal + " (at byte " + std::to_string(at) + " (inside the record of packet 2))");
+              refusal + "; met at byte " + std::to_string(at) + " (inside the record of packet 2)");
 }
 
 TEST(PcapngFormatTest, AFileWithoutPacketsIsSound) {
