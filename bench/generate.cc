@@ -1,6 +1,7 @@
 // What no server is needed for.
 //   generate handshakes OUT --count N   complete handshakes of connections that then stay idle
-//   generate text OUT --size N          pseudo-random text; prints how often the needle stands in it
+//   generate text OUT --size N          pseudo-random text; prints how often the needle stands in
+//   it
 #include <algorithm>
 #include <array>
 #include <cinttypes>
@@ -21,12 +22,12 @@ constexpr std::uint64_t kClients = 126;
 
 // An IPv4 header and a TCP header with MSS, SACK permitted and window scale, as Linux writes them.
 constexpr std::array<std::uint8_t, 66> kSynTemplate = {
-    0x02, 0,    0,    0,    0,    2,  0x02, 0,    0,    0,    0,    1,    0x08, 0x00,  // Ethernet
-    0x45, 0,    0,    52,   0,    0,  0x40, 0,    64,   6,    0,    0,    192,  168,   // IPv4
-    10,   0,    192,  168,  20,   0,                                                   //
-    0,    0,    0,    80,   0,    0,  0,    0,    0,    0,    0,    0,    0x80, 0,     // TCP
-    0xfa, 0xf0, 0,    0,    0,    0,                                                   //
-    2,    4,    0x05, 0xb4, 1,    1,  4,    2,    1,    3,    3,    10};               // options
+    0x02, 0,    0,    0,    0,  2, 0x02, 0, 0,  0, 0, 1, 0x08, 0x00,  // Ethernet
+    0x45, 0,    0,    52,   0,  0, 0x40, 0, 64, 6, 0, 0, 192,  168,   // IPv4
+    10,   0,    192,  168,  20, 0,                                    //
+    0,    0,    0,    80,   0,  0, 0,    0, 0,  0, 0, 0, 0x80, 0,     // TCP
+    0xfa, 0xf0, 0,    0,    0,  0,                                    //
+    2,    4,    0x05, 0xb4, 1,  1, 4,    2, 1,  3, 3, 10};            // options
 constexpr std::size_t kWithoutOptions = 54;
 
 struct Numbers {
@@ -86,7 +87,8 @@ void text(const std::string& path, std::uint64_t size, std::uint64_t seed) {
     std::uint64_t needles = 0;
     for (std::uint64_t at = 0; at + kNeedleEvery <= size; at += kNeedleEvery) {
         const std::uint64_t place = at + random.below(kNeedleEvery - kNeedle.size());
-        std::copy(kNeedle.begin(), kNeedle.end(), body.begin() + static_cast<std::ptrdiff_t>(place));
+        std::copy(kNeedle.begin(), kNeedle.end(),
+                  body.begin() + static_cast<std::ptrdiff_t>(place));
         ++needles;
     }
     const File file(std::fopen(path.c_str(), "wb"));

@@ -1,8 +1,11 @@
 // Makes much traffic of little: plays a recording again and again, each of its connections every
 // time between other addresses and ports and with other sequence numbers.
 //   multiply IN OUT (--copies N | --connections N) [--lanes N] [--clients N] [--seed N]
+//            [--delayed-acks MS]
 // `lanes` copies run at a time, each shifted against the others; inside a copy the recorded times
-// stay. Addresses are those of the firewall example: 192.168.10.0/25 towards 192.168.20.0/25.
+// stay. With `delayed-acks` a bare acknowledgement goes when a segment behind it carries it within
+// that time: so a busier host would have sent them. Addresses are those of the firewall example:
+// 192.168.10.0/25 towards 192.168.20.0/25.
 #include <algorithm>
 #include <cinttypes>
 #include <map>
@@ -81,6 +84,39 @@ Recording read_recording(const std::string& path) {
     return recording;
 }
 
+bool is_bare_ack(Segment& segment) {
+    const auto tcp = TcpFrame::find(segment.frame);
+    return tcp->flags() == kAck && tcp->payload().empty();
+}
+
+// Each connection keeps the acknowledgement that ends its handshake.
+void delay_acks(Recording& recording, std::uint64_t at_most_us) {
+    if (at_most_us == 0) {
+        return;
+    }
+    std::vector<Segment> kept;
+    std::map<std::pair<std::size_t, bool>, std::uint64_t> next_us;  // Behind the one looked at.
+    std::vector<std::size_t> first_ack(recording.connections, SIZE_MAX);
+    auto& segments = recording.segments;
+    for (std::size_t i = segments.size(); i-- > 0;) {
+        if (segments[i].from_client && is_bare_ack(segments[i])) {
+            first_ack[segments[i].connection] = i;
+        }
+    }
+    for (std::size_t i = segments.size(); i-- > 0;) {
+        Segment& segment = segments[i];
+        const auto next = next_us.find({segment.connection, segment.from_client});
+        const bool soon = next != next_us.end() && next->second - segment.time_us <= at_most_us;
+        if (soon && i != first_ack[segment.connection] && is_bare_ack(segment)) {
+            continue;
+        }
+        next_us[{segment.connection, segment.from_client}] = segment.time_us;
+        kept.push_back(std::move(segment));
+    }
+    std::reverse(kept.begin(), kept.end());
+    segments = std::move(kept);
+}
+
 // The connection with this number among all copies: who speaks, and how far its numbers are moved.
 struct Disguise {
     std::uint64_t number;
@@ -96,8 +132,7 @@ struct Disguise {
         const Endpoint client{kClientNetwork + 1 + static_cast<std::uint32_t>(number % clients),
                               static_cast<std::uint16_t>(
                                   kFirstPort + (number / clients * kPortStep + seed) % kPorts)};
-        const std::uint16_t service =
-            segment.from_client ? tcp.target().port : tcp.source().port;
+        const std::uint16_t service = segment.from_client ? tcp.target().port : tcp.source().port;
         const Endpoint server{kServerNetwork + 1 + static_cast<std::uint32_t>(number % kServers),
                               service};
         tcp.set_source(segment.from_client ? client : server);
@@ -118,12 +153,12 @@ struct Lane {
 }  // namespace
 
 void multiply(const Arguments& arguments) {
-    const Recording recording = read_recording(arguments.files()[0]);
+    Recording recording = read_recording(arguments.files()[0]);
+    delay_acks(recording, arguments.number("delayed-acks", 0) * 1000);
     const auto& segments = recording.segments;
-    const std::uint64_t connections = arguments.number(
-        "connections", arguments.number("copies", 1) * recording.connections);
-    const std::uint64_t copies =
-        (connections + recording.connections - 1) / recording.connections;
+    const std::uint64_t connections =
+        arguments.number("connections", arguments.number("copies", 1) * recording.connections);
+    const std::uint64_t copies = (connections + recording.connections - 1) / recording.connections;
     const std::uint64_t lanes = std::min(arguments.number("lanes", 1), copies);
     const std::uint64_t clients = arguments.number("clients", 126);
     const std::uint64_t seed = arguments.number("seed", 1);
@@ -173,7 +208,7 @@ int main(int argc, char** argv) {
     if (arguments.files().size() != 2) {
         haka::bench::fail(
             "usage: multiply IN OUT (--copies N | --connections N) [--lanes N] [--clients N] "
-            "[--seed N]");
+            "[--seed N] [--delayed-acks MS]");
     }
     haka::bench::multiply(arguments);
     return 0;

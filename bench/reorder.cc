@@ -23,11 +23,15 @@ namespace {
 
 using Ends = std::pair<Endpoint, Endpoint>;
 constexpr std::uint8_t kFixed = kSyn | kFin | kRst;
-constexpr std::size_t kLookAhead = 8;  // How far the partner of a recut segment may stand behind it.
+constexpr std::size_t kLookAhead =
+    8;  // How far the partner of a recut segment may stand behind it.
 
+// The same for both directions.
 Ends either_direction(const TcpFrame& tcp) {
     return std::minmax(tcp.source(), tcp.target());
 }
+
+using Frame = std::vector<std::uint8_t>;
 
 // For each connection the place of its first FIN or RST.
 std::map<Ends, std::uint64_t> find_closings(const std::string& path) {
@@ -43,9 +47,23 @@ std::map<Ends, std::uint64_t> find_closings(const std::string& path) {
     return closings;
 }
 
+// A segment with the headers of `model`.
+Frame make_piece(const Frame& model, ByteView payload, std::uint32_t seq, std::uint8_t flags) {
+    Frame headers = model;
+    const std::size_t size = TcpFrame::find(headers)->headers_size();
+    Frame frame(headers.begin(), headers.begin() + static_cast<std::ptrdiff_t>(size));
+    frame.insert(frame.end(), payload.begin(), payload.end());
+    set_total_length(frame);
+    TcpFrame tcp = *TcpFrame::find(frame);
+    tcp.set_seq(seq);
+    tcp.set_flags(flags);
+    tcp.fix_checksums();
+    return frame;
+}
+
 class Path {
 public:
-    Path(const Arguments& arguments)
+    explicit Path(const Arguments& arguments)
         : random_(arguments.number("seed", 1)),
           displacement_(arguments.number("displacement", 16)),
           duplicates_(arguments.number("duplicates", 10)),
@@ -57,10 +75,9 @@ public:
     void run();
 
 private:
-    using Frame = std::vector<std::uint8_t>;
     struct Coming {
         Record record;
-        bool used = false;
+        bool used = false;  // Its bytes are on their way already.
     };
     struct Waiting {
         std::uint64_t place;
@@ -72,11 +89,15 @@ private:
         }
     };
 
-    void look_ahead();
-    void take(Record& record);
-    void put(Frame frame, std::uint64_t latest);
-    std::vector<Frame> cut(const TcpFrame& tcp, const Frame& frame);
-    void leave(std::uint64_t before, std::uint64_t time_us);
+    void take(Coming& coming);
+    void split(const Frame& frame, std::uint64_t latest);
+    [[nodiscard]] bool cut_with_partner(const Frame& frame, std::uint64_t latest);
+    void put(Frame frame, std::uint64_t place) {
+        waiting_.push({place, order_++, std::move(frame)});
+    }
+    [[nodiscard]] std::uint64_t later(std::uint64_t place, std::uint64_t latest) {
+        return std::min(place + random_.below(displacement_ + 1), latest);
+    }
 
     Random random_;
     std::uint64_t displacement_;
@@ -85,7 +106,7 @@ private:
     std::map<Ends, std::uint64_t> closings_;
     PcapReader reader_;
     PcapWriter writer_;
-    std::deque<Coming> coming_;
+    std::deque<Coming> coming_;  // What stands behind the packet at place_.
     std::priority_queue<Waiting, std::vector<Waiting>, std::greater<>> waiting_;
     std::uint64_t place_ = 0;
     std::uint64_t order_ = 0;
@@ -93,19 +114,121 @@ private:
     std::uint64_t recuts_ = 0;
 };
 
-Path::Frame piece(const Path*, ByteView, ByteView, std::uint32_t, bool) = delete;
-
-// A segment with these headers and this payload. Only the last piece keeps PSH.
-std::vector<std::uint8_t> make_piece(ByteView headers, ByteView payload, std::uint32_t seq,
-                                     std::uint8_t flags) {
-    std::vector<std::uint8_t> frame(headers.begin(), headers.end());
-    frame.insert(frame.end(), payload.begin(), payload.end());
-    set_total_length(frame);
-    TcpFrame tcp = *TcpFrame::find(frame);
-    tcp.set_seq(seq);
-    tcp.set_flags(flags);
-    tcp.fix_checksums();
-    return frame;
+void Path::split(const Frame& frame, std::uint64_t latest) {
+    Frame model = frame;
+    const TcpFrame tcp = *TcpFrame::find(model);
+    const ByteView payload = tcp.payload();
+    const std::size_t border = 1 + random_.below(payload.size() - 1);
+    const auto first_flags = static_cast<std::uint8_t>(tcp.flags() & ~kPsh);
+    put(make_piece(model, payload.first(border), tcp.seq(), first_flags), later(place_, latest));
+    put(make_piece(model, payload.subspan(border), tcp.seq() + static_cast<std::uint32_t>(border),
+                   tcp.flags()),
+        later(place_, latest));
 }
+
+// False if no segment that continues this one stands close behind it.
+bool Path::cut_with_partner(const Frame& frame, std::uint64_t latest) {
+    Frame model = frame;
+    const TcpFrame tcp = *TcpFrame::find(model);
+    const std::size_t size = tcp.payload().size();
+    std::uint64_t place = place_;
+    for (Coming& candidate : coming_) {
+        ++place;
+        const auto partner = TcpFrame::find(candidate.record.frame);
+        if (candidate.used || !partner || partner->payload().empty() ||
+            (partner->flags() & kFixed) != 0 || partner->source() != tcp.source() ||
+            partner->target() != tcp.target() ||
+            partner->seq() != tcp.seq() + static_cast<std::uint32_t>(size)) {
+            continue;
+        }
+        Frame bytes(tcp.payload().begin(), tcp.payload().end());
+        bytes.insert(bytes.end(), partner->payload().begin(), partner->payload().end());
+        const std::size_t largest = std::max(size, partner->payload().size());
+        const auto middle_flags = static_cast<std::uint8_t>(tcp.flags() & ~kPsh);
+        std::size_t at = 0;
+        std::size_t border = 1 + random_.below(size);
+        while (at < bytes.size()) {
+            const bool last = border == bytes.size();
+            put(make_piece(at == 0 ? model : candidate.record.frame,
+                           ByteView(bytes).subspan(at, border - at),
+                           tcp.seq() + static_cast<std::uint32_t>(at),
+                           last ? partner->flags() : middle_flags),
+                later(at == 0 ? place_ : place, latest));
+            at = border;
+            border = std::min(at + largest, bytes.size());
+        }
+        candidate.used = true;
+        return true;
+    }
+    return false;
+}
+
+void Path::take(Coming& coming) {
+    Frame& frame = coming.record.frame;
+    const auto tcp = TcpFrame::find(frame);
+    const auto closing = tcp ? closings_.find(either_direction(*tcp)) : closings_.end();
+    const std::uint64_t latest = closing == closings_.end() ? UINT64_MAX : closing->second;
+    if (!tcp || (tcp->flags() & kFixed) != 0 || place_ >= latest) {
+        put(std::move(frame), place_);
+        return;
+    }
+    const std::size_t size = tcp->payload().size();
+    if (size > 0 && random_.below(1000) < duplicates_) {
+        put(frame, later(place_ + 1, latest - 1));
+        ++duplicated_;
+    }
+    if (size > 1 && random_.below(1000) < recut_) {
+        ++recuts_;
+        if (random_.below(2) == 0 || !cut_with_partner(frame, latest - 1)) {
+            split(frame, latest - 1);
+        }
+        return;
+    }
+    put(std::move(frame), later(place_, latest - 1));
+}
+
+void Path::run() {
+    std::uint64_t time_us = 0;
+    bool more = true;
+    while (more || !coming_.empty()) {
+        while (more && coming_.size() <= kLookAhead) {
+            Coming next;
+            more = reader_.next(next.record);
+            if (more) {
+                coming_.push_back(std::move(next));
+            }
+        }
+        if (coming_.empty()) {
+            break;
+        }
+        Coming current = std::move(coming_.front());
+        coming_.pop_front();
+        time_us = std::max(time_us, current.record.time_us);
+        if (!current.used) {
+            take(current);
+        }
+        for (; !waiting_.empty() && waiting_.top().place <= place_; waiting_.pop()) {
+            writer_.write(time_us, waiting_.top().frame);
+        }
+        ++place_;
+    }
+    for (; !waiting_.empty(); waiting_.pop()) {
+        writer_.write(time_us, waiting_.top().frame);
+    }
+    writer_.close();
+    std::printf("packets %" PRIu64 " bytes %" PRIu64 " duplicated %" PRIu64 " recut %" PRIu64 "\n",
+                writer_.packets(), writer_.bytes(), duplicated_, recuts_);
+}
+
 }  // namespace
 }  // namespace haka::bench
+
+int main(int argc, char** argv) {
+    using namespace haka::bench;
+    const Arguments arguments(argc, argv);
+    if (arguments.files().size() != 2) {
+        fail("usage: reorder IN OUT [--seed N] [--displacement N] [--duplicates N] [--recut N]");
+    }
+    Path(arguments).run();
+    return 0;
+}
