@@ -107,9 +107,15 @@ function t.contains(text, part)
     end
 end
 
--- A trace that begins in a metamethod ends where it returns, which the JIT compiler can't; the loop
--- around it compiles all the same.
-local HARMLESS = "NYI: return to lower frame"
+-- Giving up for these reasons is part of finding where a trace should begin. One that begins in a
+-- metamethod can't return from it, but the loop around it compiles all the same.
+local HARMLESS = {
+    ["NYI: return to lower frame"] = true,
+    ["loop unroll limit reached"] = true,
+    ["leaving loop in root trace"] = true,
+    ["inner loop in root trace"] = true,
+    ["retry recording"] = true,
+}
 local EXITS_MAX = 200
 
 -- Runs `code`, a policy's hot loop, twice, and fails when the JIT compiler gave up on something in
@@ -122,7 +128,7 @@ function t.compiles(code, ...)
         if what ~= "abort" then return end
         local text = type(reason) == "number" and vmdef.traceerr[reason] or reason
         text = tostring(text):gsub("%%[sd]", tostring(detail))
-        if text ~= HARMLESS then aborts[#aborts + 1] = text end
+        if not HARMLESS[text] then aborts[#aborts + 1] = text end
     end
     local function count_exit() exits = exits + 1 end
     local run = assert(load(code, "@policy.lua", "t", t.policy_environment))
