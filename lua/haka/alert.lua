@@ -152,6 +152,7 @@ local function send(what, given, reference)
     return number
 end
 
+-- What policies see; sandbox.lua makes it callable.
 local alert = {}
 
 ---Raises an alert. Every field may be left out, but not all of them. `haka.alert{...}` calls this.

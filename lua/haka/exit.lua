@@ -15,15 +15,30 @@ function exit.register(f)
     functions[#functions + 1] = f
 end
 
+-- What haka.log.fatal raises isn't text and goes on as it is: the engine knows it.
+local function with_traceback(problem)
+    if type(problem) == "userdata" then return problem end
+    return debug.traceback(tostring(problem), 2)
+end
+
+local function log_error(problem)
+    core.modules.log.error("policy", "haka.on_exit: %s", problem)
+end
+
 -- Runs what was registered, each once; those that an exit function registers run too. An error
--- goes to `report_error(message with traceback)` and doesn't stop the next.
+-- goes to `report_error(message with traceback)`, by default the log, and doesn't stop the next.
 function exit.run(report_error)
+    report_error = report_error or log_error
     local i = 1
     while functions[i] do
-        local done, problem = xpcall(functions[i], function(message)
-            return debug.traceback(tostring(message), 2)
-        end)
-        if not done then report_error(problem) end
+        local done, problem = xpcall(functions[i], with_traceback)
+        if not done then
+            if type(problem) == "userdata" then
+                functions = {}
+                return error(problem, 0)
+            end
+            report_error(problem)
+        end
         i = i + 1
     end
     functions = {}

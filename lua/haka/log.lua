@@ -28,6 +28,7 @@ end
 
 -- Says what is wrong with a format in the policy's words: the C function counts its own arguments.
 local function bad_format(name, template, problem)
+    if type(problem) ~= "string" then return error(problem, 0) end
     local number, detail = problem:match("^bad argument #(%d+) to '[^']*' %((.*)%)$")
     if number then
         return fail("haka.log.%s: value %d of the format %s: %s", name, number - 1, show(template),

@@ -231,4 +231,13 @@ function sandbox.environment(options)
     return environment
 end
 
+-- What policies see of the two modules that can be called, and that load before this one.
+local log, alert = core.modules.log, core.modules.alert
+core.modules.log = {
+    log = sandbox.readonly("haka.log", log, log.info),
+    warning = log.warning,
+    error = log.error,
+}
+core.modules.alert = { alert = sandbox.readonly("haka.alert", alert, alert.raise) }
+
 return sandbox

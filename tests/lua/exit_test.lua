@@ -20,6 +20,22 @@ test("all run in order, once, and a failing one doesn't stop the next", function
     contains(errors[1], "traceback")
 end)
 
+test("without a reporter errors are logged", function()
+    policy "haka.on_exit(function() error('broken') end)"
+    exit.run()
+    contains(t.logged[1].text, "haka.on_exit: policy.lua:1: broken")
+    equal(t.logged[1].level, 1)
+end)
+
+test("the end of the engine is not an error of the policy", function()
+    local sentinel = io.stdout  -- Any userdata.
+    policy("local s = ... haka.on_exit(function() error(s) end)", sentinel)
+    local done, problem = pcall(exit.run)
+    equal(done, false)
+    equal(problem, sentinel)
+    equal(#t.logged, 0)
+end)
+
 test("only functions are taken, and not without end", function()
     contains(failure "haka.on_exit(5)", "haka.on_exit: expected a function, got number")
     policy "for i = 1, 1024 do haka.on_exit(print) end"

@@ -53,7 +53,7 @@ core.api = {
     end,
 }
 t.core = core
-for _, name in ipairs { "address", "time", "buffer", "log", "alert", "sandbox", "exit" } do
+for _, name in ipairs { "address", "time", "buffer", "log", "alert", "exit", "sandbox" } do
     core.modules[name] = chunk(name, core)
 end
 t.modules = core.modules
@@ -61,8 +61,8 @@ t.modules = core.modules
 local modules, readonly = t.modules, t.modules.sandbox.readonly
 local globals = {
     haka = readonly("haka", {
-        log = readonly("haka.log", modules.log, modules.log.info),
-        alert = readonly("haka.alert", modules.alert, modules.alert.raise),
+        log = modules.log.log,
+        alert = modules.alert.alert,
         time = modules.time.now,
         buffer = modules.buffer.new,
         on_exit = modules.exit.register,
