@@ -1,0 +1,1 @@
+-- No rule: what the engine costs by itself.
