@@ -51,7 +51,8 @@ Added StreamBuffer::add_slow(std::uint64_t offset, ByteView bytes) {
     }
     const bool adjoins = offset <= end_ && !at_gap();
     const std::uint64_t last = offset + bytes.size();
-    const std::uint64_t reach = at_gap() ? end_ : held_.reach(adjoins ? last : end_);
+    const std::uint64_t reach =
+        at_gap() ? end_ : held_.reach(adjoins ? std::max(last, end_) : end_);
 
     // What lies behind a hole or a gap is held.
     const std::uint64_t held_begin = std::max(offset, reach);
@@ -163,9 +164,8 @@ bool StreamBuffer::differs_from_kept(std::uint64_t offset, ByteView bytes) const
 }
 
 Event StreamBuffer::hold_refusal(const HeldPieces::Cost& cost) const {
-    const StreamMemory::Limits& limits = memory_->limits();
-    if (held_.charge() + cost.charge > limits.held_bytes_max ||
-        held_.count() + cost.pieces > limits.held_segments_max) {
+    if (held_.charge() + cost.charge > memory_->held_bytes_max() ||
+        held_.count() + cost.pieces > memory_->held_segments_max()) {
         return Event::TcpHoldLimit;
     }
     return memory_->fits(cost.memory) ? Event::None : Event::TcpStreamMemory;

@@ -1,7 +1,7 @@
 // The bytes that all streams of a worker hold, in recycled blocks of a few sizes, with one cap.
 // One thread; nothing is allocated once the working set has been seen.
 //
-// Invariants: (1) used() <= limits.memory_max; (2) at most kCachedMax bytes lie idle in the lists.
+// Invariants: (1) used() <= stream_memory_max; (2) at most kCachedMax bytes lie idle in the lists.
 #pragma once
 
 #include <array>
@@ -14,13 +14,6 @@ namespace haka::stream {
 
 class StreamMemory {
 public:
-    // What a direction may hold out of order, and all of them together.
-    struct Limits {
-        std::uint64_t memory_max = 1ULL << 30;
-        std::uint32_t held_bytes_max = 1U << 20;
-        std::uint32_t held_segments_max = 1024;
-    };
-
     // Owned by whoever took it, until give(). Not initialised.
     struct Block {
         std::uint8_t* data = nullptr;
@@ -32,10 +25,11 @@ public:
     static constexpr std::uint64_t kCachedMax = 8U << 20;
     static constexpr std::uint32_t kNodeSize = 80;  // Room that a held piece's tree node takes.
 
-    explicit StreamMemory(const Limits& limits) : limits_(limits) {}
+    // Of the settings: stream_memory_max, and for HeldPieces held_bytes_max, held_segments_max.
     explicit StreamMemory(const TcpSettings& settings)
-        : limits_{settings.stream_memory_max, settings.held_bytes_max, settings.held_segments_max} {
-    }
+        : memory_max_(settings.stream_memory_max),
+          held_bytes_max_(settings.held_bytes_max),
+          held_segments_max_(settings.held_segments_max) {}
     ~StreamMemory();
     StreamMemory(const StreamMemory&) = delete;
     StreamMemory& operator=(const StreamMemory&) = delete;
@@ -48,7 +42,7 @@ public:
     [[nodiscard]] static std::uint32_t block_size(std::uint64_t size);
 
     // Whether blocks of `size` bytes in all fit under the cap.
-    [[nodiscard]] bool fits(std::uint64_t size) const { return size <= limits_.memory_max - used_; }
+    [[nodiscard]] bool fits(std::uint64_t size) const { return size <= memory_max_ - used_; }
 
     // Where the next tree node is to be built (HeldPieces).
     void place_node(void* place) { node_place_ = place; }
@@ -56,14 +50,17 @@ public:
 
     [[nodiscard]] std::uint64_t used() const { return used_; }
     [[nodiscard]] std::uint64_t cached() const { return cached_; }
-    [[nodiscard]] const Limits& limits() const { return limits_; }
+    [[nodiscard]] std::uint32_t held_bytes_max() const { return held_bytes_max_; }
+    [[nodiscard]] std::uint32_t held_segments_max() const { return held_segments_max_; }
 
 private:
     static constexpr std::size_t kClasses = 23;  // 2^8 .. 2^30
 
     static std::size_t class_of(std::uint32_t block_size);
 
-    Limits limits_;
+    std::uint64_t memory_max_;
+    std::uint32_t held_bytes_max_;
+    std::uint32_t held_segments_max_;
     std::uint64_t used_ = 0;
     std::uint64_t cached_ = 0;
     void* node_place_ = nullptr;

@@ -15,7 +15,7 @@ TEST(StreamMemoryTest, RoundsUpToPowersOfTwo) {
 }
 
 TEST(StreamMemoryTest, GivesExactlyUpToTheCap) {
-    StreamMemory memory({.memory_max = 1024, .held_bytes_max = 0, .held_segments_max = 0});
+    StreamMemory memory(TcpSettings{.stream_memory_max = 1024});
     const StreamMemory::Block a = memory.take(512);
     const StreamMemory::Block b = memory.take(512);
     EXPECT_NE(a.data, nullptr);
@@ -33,13 +33,13 @@ TEST(StreamMemoryTest, GivesExactlyUpToTheCap) {
 }
 
 TEST(StreamMemoryTest, RefusesWhatNoBlockHolds) {
-    StreamMemory memory(StreamMemory::Limits{.memory_max = UINT64_MAX});
+    StreamMemory memory(TcpSettings{.stream_memory_max = UINT64_MAX});
     EXPECT_EQ(memory.take(std::uint64_t{StreamMemory::kBlockMax} + 1).data, nullptr);
     EXPECT_EQ(memory.take(UINT64_MAX).data, nullptr);
 }
 
 TEST(StreamMemoryTest, KeepsLittleIdle) {
-    StreamMemory memory(StreamMemory::Limits{});
+    StreamMemory memory(TcpSettings{});
     std::vector<StreamMemory::Block> blocks;
     for (int i = 0; i < 100; ++i) {
         blocks.push_back(memory.take(1U << 20));
