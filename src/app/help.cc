@@ -1,0 +1,77 @@
+#include "app/help.h"
+
+namespace haka::app {
+
+const std::string_view kHelp = R"(haka: a Lua policy decides over network traffic
+
+  haka run -r FILE [-w FILE] [options] POLICY.lua    run a policy over a capture
+  haka check POLICY.lua                              load a policy, list its rules
+  haka run --help | haka check --help                everything about one of them
+  haka --version
+
+Try:  haka run -r in.pcap -w out.pcap policy.lua
+)";
+
+const std::string_view kRunHelp =
+    R"(haka run: reads a capture, asks the policy about it, writes what it lets through
+
+  haka run -r FILE [-w FILE] [options] POLICY.lua
+
+Packets
+  -r FILE             capture to read: pcap or pcapng, plain or gzip; - is standard input
+  -w FILE             where packets that leave go: .pcap or .pcapng by its ending (pcapng
+                      carries the verdict and its reason as packet comments); - is pcap on
+                      standard output, alerts and prints then go to standard error
+  -f EXPR             only packets that this filter selects, as tcpdump writes them
+  -k auto|all|none    wrong checksums: auto counts and reports them, all drops such packets,
+                      none doesn't verify
+  --pass-through      look, but change nothing: drops are only marked and counted
+  -j N                workers, 1 to 64; the result is the same with any number
+
+What is told
+  -q                  no alerts on the console, no progress, no summary
+  --eve FILE          alerts and events as JSON lines (EVE); - is standard output, in the
+                      place of readable alerts
+  --log FILE          log lines go there, not to standard error
+  --log-level LEVEL   fatal, error, warning, info or debug; MODULE=LEVEL for one module;
+                      may be given several times
+  --profile           the summary shows the time spent in each rule
+  --colour WHEN       auto, always or never; auto minds NO_COLOR
+
+Settings
+  -c FILE             settings file (TOML)
+  --set KEY=VALUE     one setting, e.g. --set tcp.midstream=ignore; goes before the file's
+  --seed N            for hash keys and math.random: equal seeds, equal results
+  --unsafe            the policy may use ffi, io, os.execute and the like
+
+Alerts and prints go to standard output; log lines, progress and the summary to standard error.
+
+Examples
+  haka run -r in.pcap policy.lua                   what would this policy say and do?
+  haka run -r in.pcap -w out.pcapng policy.lua     keep what leaves; open it in Wireshark
+  zcat day.pcap.gz | haka run -r - --eve day.json -q policy.lua
+  haka run -r in.pcap -f 'tcp port 80' --log-level filter=debug policy.lua
+
+Exit status
+  0  done
+  1  something failed on the way (damaged file, hanging rule, full disk, Ctrl-C); what was
+     decided until then is written
+  2  wrong usage, settings or policy; nothing was read
+)";
+
+const std::string_view kCheckHelp =
+    R"(haka check: loads a policy without packets and lists its rules by hook
+
+  haka check [-c FILE] [--set KEY=VALUE] [--unsafe] POLICY.lua
+
+Refuses what cannot work: a Lua error, an unknown hook, a wrong argument.
+
+Example
+  haka check policy.lua && haka run -r in.pcap policy.lua
+
+Exit status
+  0  the policy loads
+  2  it doesn't, or wrong usage
+)";
+
+}  // namespace haka::app

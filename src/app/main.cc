@@ -1,0 +1,190 @@
+// The program: options in, exit status out. 0: done; 1: failed on the way; 2: not begun.
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fmt/format.h>
+#include <new>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "app/help.h"
+#include "app/options.h"
+#include "app/same_file.h"
+#include "app/signals.h"
+#include "app/streams.h"
+#include "app/version.h"
+#include "engine/run.h"
+#include "report/summary.h"
+
+namespace haka::app {
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+constexpr int kNotBegun = 2;
+
+// Without buffers of the C library, so that it works at any time.
+void say(int fd, std::string_view text) {
+    TextOutput(fd, TextOutput::Gather::No).write(text);
+}
+
+int refuse(std::string_view what) {
+    say(STDERR_FILENO, fmt::format("haka: {}\n", what));
+    return kNotBegun;
+}
+
+int print(std::string_view text) {
+    return TextOutput(STDOUT_FILENO, TextOutput::Gather::No).write(text) ? kDone : kFailed;
+}
+
+Environment environment() {
+    const char* no_colour = std::getenv("NO_COLOR");
+    const char* terminal = std::getenv("TERM");
+    return {.no_colour = no_colour != nullptr && *no_colour != '\0',
+            .dumb = terminal == nullptr || std::string_view(terminal) == "dumb"};
+}
+
+std::uint64_t random_seed() {
+    std::uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) {
+        throw std::runtime_error("the system gives no random seed; set one by --seed N");
+    }
+    return seed;
+}
+
+engine::RunOptions run_options(const Options& options, const Settings& settings) {
+    engine::RunOptions run;
+    run.input = options.input;
+    run.output = options.output;
+    run.policy = options.policy;
+    run.filter = options.filter;
+    run.eve = options.eve;
+    run.log_levels = options.log_levels;
+    run.settings = settings;
+    // JSON lines on standard output take the readable alerts' place.
+    run.quiet = options.quiet || options.eve == "-";
+    run.profile = options.profile;
+    return run;
+}
+
+int run_policy(const Options& options, const Settings& settings) {
+    if (const std::string clash = clashing_files(options); !clash.empty()) {
+        return refuse(clash);
+    }
+    Streams::Opened opened = Streams::open(options, environment());
+    if (!opened.streams) {
+        return refuse(opened.error);
+    }
+    Streams& streams = *opened.streams;
+    engine::RunOptions run = run_options(options, settings);
+    run.out_style = streams.out_style();
+    run.log_style = streams.log_style();
+    run.progress = !options.quiet && streams.can_draw();
+    catch_signals();
+
+    const engine::RunOutcome outcome = engine::run(run, streams.sinks(), stop_flag());
+    const std::string unwritten = streams.finish();
+    if (!options.quiet && !outcome.setup_failed) {
+        std::string text;
+        report::append_summary(text, outcome.summary, streams.err_style());
+        streams.say(text);
+    }
+    for (const std::string_view message :
+         {std::string_view(outcome.message), std::string_view(unwritten)}) {
+        if (!message.empty()) {
+            streams.say(fmt::format("haka: {}\n", message));
+        }
+    }
+    if (outcome.must_abandon) {
+        _exit(kFailed);  // Destructors would wait for the thread that hangs.
+    }
+    if (outcome.setup_failed) {
+        return kNotBegun;
+    }
+    return outcome.failed || !unwritten.empty() ? kFailed : kDone;
+}
+
+int check_policy(const Options& options, const Settings& settings) {
+    engine::RunOptions run = run_options(options, settings);
+    run.out_style = style_of(STDOUT_FILENO, options.colour, environment());
+    run.log_style = style_of(STDERR_FILENO, options.colour, environment());
+    const engine::CheckOutcome outcome = engine::check(run);
+    const int printed = print(outcome.listing);
+    if (outcome.failed) {
+        return refuse(outcome.message);
+    }
+    if (!outcome.message.empty()) {
+        say(STDERR_FILENO, fmt::format("haka: {}\n", outcome.message));
+    }
+    return printed;
+}
+
+int version() {
+    const std::string_view revision = kRevision;
+    return print(fmt::format("haka {}{}\n", kVersion,
+                             revision.empty() ? "" : fmt::format(" ({})", revision)));
+}
+
+int dispatch(const std::vector<std::string>& arguments) {
+    const auto [options, error] = parse_options(arguments);
+    if (!error.empty()) {
+        return refuse(error);
+    }
+    Settings settings;
+    switch (options.command) {
+        case Command::Help:
+            return print(options.help);
+        case Command::Version:
+            return version();
+        case Command::Run:
+        case Command::Check:
+            break;
+    }
+    if (const std::string wrong = collect_settings(options, random_seed(), settings);
+        !wrong.empty()) {
+        return refuse(wrong);
+    }
+    return options.command == Command::Run ? run_policy(options, settings)
+                                           : check_policy(options, settings);
+}
+
+void say_exception(const std::exception_ptr& exception) noexcept {
+    try {
+        std::rethrow_exception(exception);
+    } catch (const std::bad_alloc&) {
+        say(STDERR_FILENO, "haka: out of memory\n");
+    } catch (const std::exception& error) {
+        say(STDERR_FILENO, "haka: ");
+        say(STDERR_FILENO, error.what());
+        say(STDERR_FILENO, "\n");
+    } catch (...) {
+        say(STDERR_FILENO, "haka: an unknown exception\n");
+    }
+}
+
+// An exception in a worker's thread, or one out of a destructor.
+[[noreturn]] void end_on_exception() {
+    if (const std::exception_ptr exception = std::current_exception()) {
+        say_exception(exception);
+    } else {
+        say(STDERR_FILENO, "haka: ended by std::terminate\n");
+    }
+    _exit(kFailed);
+}
+
+}  // namespace
+}  // namespace haka::app
+
+int main(int argc, char** argv) {
+    std::set_terminate(haka::app::end_on_exception);
+    try {
+        return haka::app::dispatch({argv + (argc > 0 ? 1 : 0), argv + argc});
+    } catch (...) {
+        haka::app::say_exception(std::current_exception());
+        return haka::app::kFailed;
+    }
+}

@@ -1,0 +1,14 @@
+// Ctrl-C and SIGTERM ask the run to stop; a second Ctrl-C ends the process at once.
+#pragma once
+
+#include "engine/run.h"
+
+namespace haka::app {
+
+// The flag that the handlers set.
+[[nodiscard]] engine::StopFlag& stop_flag();
+
+// From now on. SIGPIPE is ignored: a closed pipe is a write that fails.
+void catch_signals();
+
+}  // namespace haka::app
