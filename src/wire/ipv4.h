@@ -81,7 +81,8 @@ public:
     // Precondition: a multiple of 8 below 65536.
     void set_frag_offset(std::uint32_t offset) const {
         assert(offset % 8 == 0 && offset < 65536);
-        store_be16(at(6), static_cast<std::uint16_t>((flags() << 13) | (offset / 8)));
+        store_be16(at(6),
+                   static_cast<std::uint16_t>((std::uint32_t{flags()} << 13) | (offset / 8)));
     }
     void set_ttl(std::uint8_t ttl) const { *at(8) = ttl; }
     void set_proto(std::uint8_t proto) const { *at(9) = proto; }
