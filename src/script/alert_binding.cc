@@ -1,7 +1,6 @@
 #include "script/alert_binding.h"
 
 #include <charconv>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -136,23 +135,6 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
     return port;
 }
 
-int collect_alert(lua_State* lua) {
-    std::destroy_at(static_cast<report::Alert*>(lua_touserdata(lua, 1)));
-    return 0;
-}
-
-// Pushes an empty alert that Lua's collector owns. All that can raise comes before its construction
-// or, as setting a metatable, can't.
-report::Alert& push_new_alert(lua_State* lua) {
-    void* memory = lua_newuserdata(lua, sizeof(report::Alert));
-    lua_createtable(lua, 0, 1);
-    lua_pushcfunction(lua, collect_alert);
-    lua_setfield(lua, -2, "__gc");
-    report::Alert* alert = std::construct_at(static_cast<report::Alert*>(memory));
-    lua_setmetatable(lua, -2);
-    return *alert;
-}
-
 void read_alert(lua_State* lua, int table, report::Alert& alert) {
     double number = 0;
     if (read_number(lua, table, "reference", number) && number >= 1 && number <= kReferenceMax) {
@@ -192,14 +174,19 @@ void complete_endpoint(report::Node& node) {
     }
 }
 
-int push_alert(lua_State* lua) {
-    auto* host = static_cast<Host*>(lua_touserdata(lua, lua_upvalueindex(1)));
+void AlertBinding::push_alert(lua_State* lua) {
+    lua_pushlightuserdata(lua, this);
+    lua_pushcclosure(lua, &AlertBinding::raise, 1);
+}
+
+int AlertBinding::raise(lua_State* lua) {
+    auto* self = static_cast<AlertBinding*>(lua_touserdata(lua, lua_upvalueindex(1)));
     luaL_checktype(lua, 1, LUA_TTABLE);
     luaL_checkstack(lua, LUA_MINSTACK, "alert");
-    report::Alert& alert = push_new_alert(lua);
-    read_alert(lua, 1, alert);
-    const std::uint64_t number = host->alert(alert);
-    alert = {};  // The collector may come late, texts may be long.
+    self->alert_ = {};  // An error may have left half of an earlier one.
+    read_alert(lua, 1, self->alert_);
+    const std::uint64_t number = self->host_.alert(self->alert_);
+    self->alert_ = {};
     if (number == 0) {
         lua_pushnil(lua);
     } else {

@@ -9,14 +9,26 @@ struct lua_State;
 
 namespace haka::script {
 
-// The function `alert(table)`, with a Host* as first upvalue: returns the alert's number or, when
-// the output is full, nil.
-//
-// 1. What is read lives in Lua's memory, not on the stack of this function: a Lua error that leaves
-//    it on the way skips no destructor.
+// 1. What is read lives in this object, not on the stack of the Lua function: a Lua error that
+//    leaves it on the way skips no destructor.
 // 2. The host hears of an alert only when all of it was read.
 // 3. The table is taken as hostile: what isn't of the expected type counts as left out.
-int push_alert(lua_State* lua);
+class AlertBinding {
+public:
+    explicit AlertBinding(Host& host) : host_(host) {}
+    AlertBinding(const AlertBinding&) = delete;
+    AlertBinding& operator=(const AlertBinding&) = delete;
+
+    // Pushes the function `alert(table)`, which returns the alert's number or, when the output is
+    // full, nil. This object must outlive the Lua state.
+    void push_alert(lua_State* lua);
+
+private:
+    static int raise(lua_State* lua);
+
+    Host& host_;
+    report::Alert alert_;  // The alert being read; empty between calls.
+};
 
 // Finds the address among the values of an endpoint, and the port behind it.
 void complete_endpoint(report::Node& node);

@@ -57,8 +57,7 @@ class AlertBindingTest : public testing::Test {
 protected:
     AlertBindingTest() {
         luaL_openlibs(lua_.get());
-        lua_pushlightuserdata(lua_.get(), static_cast<Host*>(&host_));
-        lua_pushcclosure(lua_.get(), push_alert, 1);
+        binding_.push_alert(lua_.get());
         lua_setglobal(lua_.get(), "alert");
     }
 
@@ -76,6 +75,7 @@ protected:
     }
 
     AlertHost host_;
+    AlertBinding binding_{host_};
     std::unique_ptr<lua_State, Close> lua_{luaL_newstate()};
 };
 
