@@ -291,14 +291,14 @@ void append_alert(std::string& out, const Alert& alert, const Where& where,
     details.finish();
 }
 
-void append_log(std::string& out, Instant when, LogLevel level, std::string_view module,
-                std::string_view text, const ConsoleStyle& style) {
-    append_time(out, when, TimeForm::Readable);
+void append_log(std::string& out, const LogRecord& record, const ConsoleStyle& style) {
+    append_time(out, record.when, TimeForm::Readable);
     out += ' ';
-    append_coloured(out, to_string(level), colour_of(level), style);
+    append_coloured(out, to_string(record.level), colour_of(record.level), style);
     out += ' ';
-    append_printable(out, module);
+    append_printable(out, record.module);
     out += ": ";
+    std::string_view text = record.text;
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) {
         text.remove_suffix(1);
     }

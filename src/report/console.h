@@ -30,10 +30,17 @@ struct ConsoleStyle {
 void append_alert(std::string& out, const Alert& alert, const Where& where,
                   const ConsoleStyle& style);
 
-// `2026-11-23 10:00:00.123456 warning filter: authorizing http traffic`. Further lines of `text`
+// What a policy or the engine logged.
+struct LogRecord {
+    Instant when;
+    LogLevel level = LogLevel::Info;
+    std::string_view module;
+    std::string_view text;
+};
+
+// `2026-11-23 10:00:00.123456 warning filter: authorizing http traffic`. Further lines of the text
 // are indented, line ends at its end ignored.
-void append_log(std::string& out, Instant when, LogLevel level, std::string_view module,
-                std::string_view text, const ConsoleStyle& style);
+void append_log(std::string& out, const LogRecord& record, const ConsoleStyle& style);
 
 // What a policy printed, and a newline. On a terminal it stays one line and can't move the cursor.
 void append_print(std::string& out, std::string_view text, const ConsoleStyle& style);

@@ -49,7 +49,8 @@ std::string shown(const Alert& alert, const Where& where, const ConsoleStyle& st
 std::string logged(std::string_view module, std::string_view text,
                    const ConsoleStyle& style = kPlain) {
     std::string out;
-    append_log(out, kWhen, LogLevel::Warning, module, text, style);
+    append_log(out, {.when = kWhen, .level = LogLevel::Warning, .module = module, .text = text},
+               style);
     return out;
 }
 
