@@ -129,24 +129,36 @@ local function set_method(what, method, alert)
     alert.method_references = list_of(what .. ".ref", method.ref, text_of)
 end
 
+-- What to call each field in an error, made once.
+local function names_of(what)
+    local names = {}
+    for field in pairs(FIELDS) do names[field] = what .. ": " .. field end
+    return names
+end
+local NAMES = {
+    ["haka.alert"] = names_of("haka.alert"),
+    ["haka.alert.update"] = names_of("haka.alert.update"),
+}
+
 local function send(what, given, reference)
     core.check_fields(what, given, FIELDS)
     if next(given) == nil then return fail("%s: the table is empty, an alert says something", what) end
+    local names = NAMES[what]
     local alert = {
         reference = reference,
-        severity = word_of(what .. ": severity", given.severity, LEVELS),
-        completion = word_of(what .. ": completion", given.completion, COMPLETIONS),
-        sources = list_of(what .. ": sources", given.sources, node_of),
-        targets = list_of(what .. ": targets", given.targets, node_of),
-        references = list_of(what .. ": ref", given.ref, text_of),
+        severity = word_of(names.severity, given.severity, LEVELS),
+        completion = word_of(names.completion, given.completion, COMPLETIONS),
+        sources = list_of(names.sources, given.sources, node_of),
+        targets = list_of(names.targets, given.targets, node_of),
+        references = list_of(names.ref, given.ref, text_of),
     }
     if given.description ~= nil then
-        alert.description = text_of(what .. ": description", given.description)
+        alert.description = text_of(names.description, given.description)
     end
-    alert.start_seconds, alert.start_nanos = time_of(what .. ": start_time", given.start_time)
-    alert.end_seconds, alert.end_nanos = time_of(what .. ": end_time", given.end_time)
-    set_confidence(what .. ": confidence", given.confidence, alert)
-    set_method(what .. ": method", given.method, alert)
+    alert.start_seconds, alert.start_nanos = time_of(names.start_time, given.start_time)
+    alert.end_seconds, alert.end_nanos = time_of(names.end_time, given.end_time)
+    set_confidence(names.confidence, given.confidence, alert)
+    set_method(names.method, given.method, alert)
     local number = native.alert(alert)
     if not number then return fail("%s: this event's rules have written lua.output_max bytes", what) end
     return number
