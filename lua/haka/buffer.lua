@@ -1,19 +1,17 @@
--- haka.buffer: bytes that policies may write, one by one and within bounds.
+-- haka.buffer: bytes that policies may write. A handle carries only its size; the bytes lie in a
+-- side table that policies can't reach, for a field of a cdata is open to whoever knows its name.
 local core = ...
 
 local ffi = core.ffi
 local fail, show, check_integer = core.fail, core.show, core.check_integer
-local istype, copy, to_string = ffi.istype, ffi.copy, ffi.string
+local istype, new, copy, to_string = ffi.istype, ffi.new, ffi.copy, ffi.string
 
--- A field of a cdata is open to whoever knows its name, and this one has no bounds: its name is made
--- up anew in every process. (A side table keyed weakly by handles would need no secret, but code
--- compiled by LuaJIT 2.1 beta 3 has been seen to read wrong bytes through one.)
-math.randomseed(tonumber(tostring({}):match("0x(%x+)"), 16) % 2 ^ 52 + os.time() + os.clock())
-local BYTES = ("bytes_%08x%08x%08x"):format(math.random(0, 2 ^ 32 - 1), math.random(0, 2 ^ 32 - 1),
-    math.random(0, 2 ^ 32 - 1))
-ffi.cdef("struct haka_buffer { const uint32_t size; uint8_t " .. BYTES .. "[?]; };")
+ffi.cdef [[ struct haka_buffer { const uint32_t size; }; ]]
 
+-- Bytes of each live handle. Collected with it, and counted as Lua's memory until then.
+local bytes_of = setmetatable({}, { __mode = "k" })
 local SIZE_MAX = math.min(core.native.memory_max or 256 * 1048576, 0x7fffffff)
+local bytes_t = ffi.typeof("uint8_t[?]")
 local buffer_t
 
 local function check_self(self, method)
@@ -35,34 +33,35 @@ local function allocate(what, size)
         return fail("%s: expected a size from 0 to %d (lua.memory_max), got %s", what, SIZE_MAX,
             show(size))
     end
-    return buffer_t(size, size)
+    local buffer = buffer_t(size)
+    bytes_of[buffer] = new(bytes_t, size)
+    return buffer
 end
 
 -- A buffer with a copy of the `size` bytes at `source`.
 local function from(source, size)
     local buffer = allocate("haka.buffer", size)
-    copy(buffer[BYTES], source, size)
+    copy(bytes_of[buffer], source, size)
     return buffer
 end
 
 buffer_t = core.class("struct haka_buffer", {
     name = "buffer",
     len = function(self) return self.size end,
-    -- The reference to the bytes is taken last: no trace should have to begin while one is held.
     index = function(self, i)
         local at = check_index(self, i)
-        return self[BYTES][at]
+        return bytes_of[self][at]
     end,
     newindex = function(self, i, value)
         local at = check_index(self, i)
         check_integer("buffer: byte", value, 0, 255)
-        self[BYTES][at] = value
+        bytes_of[self][at] = value
     end,
     eq = function(a, b)
         if not (istype(buffer_t, a) and istype(buffer_t, b)) then return false end
-        return a.size == b.size and to_string(a[BYTES], a.size) == to_string(b[BYTES], b.size)
+        return a.size == b.size and to_string(bytes_of[a], a.size) == to_string(bytes_of[b], b.size)
     end,
-    tostring = function(self) return to_string(self[BYTES], self.size) end,
+    tostring = function(self) return to_string(bytes_of[self], self.size) end,
     methods = {
         ---Bytes i to j as a new buffer; negative numbers count from the end, as in string.sub.
         sub = function(self, i, j)
@@ -73,7 +72,7 @@ buffer_t = core.class("struct haka_buffer", {
             if i < 0 then i = math.max(size + i + 1, 1) elseif i == 0 then i = 1 end
             if j < 0 then j = size + j + 1 elseif j > size then j = size end
             if i > j then return allocate("buffer:sub", 0) end
-            return from(self[BYTES] + (i - 1), j - i + 1)
+            return from(bytes_of[self] + (i - 1), j - i + 1)
         end,
     },
 })
@@ -88,5 +87,5 @@ return {
     from = from,
     is = function(value) return istype(buffer_t, value) end,
     -- The bytes and their number. Valid as long as the buffer is referenced.
-    bytes = function(buffer) return buffer[BYTES], buffer.size end,
+    bytes = function(buffer) return bytes_of[buffer], buffer.size end,
 }

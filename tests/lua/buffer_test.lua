@@ -27,11 +27,20 @@ test("bytes are read and written from 1", function()
 end)
 
 test("sub takes what string.sub takes", function()
-    local text = "hello"
-    local b = policy("return haka.buffer(...)", text)
+    -- LuaJIT 2.1 beta 3 compiles string.sub wrongly for some negative ends: it is only interpreted.
+    local text, expected = "hello", {}
+    jit.off()
     for i = -7, 7 do
-        equal(tostring(b:sub(i)), text:sub(i))
-        for j = -7, 7 do equal(tostring(b:sub(i, j)), text:sub(i, j)) end
+        expected[i] = { open = text:sub(i) }
+        for j = -7, 7 do expected[i][j] = text:sub(i, j) end
+    end
+    jit.on()
+    local b = policy("return haka.buffer(...)", text)
+    for _ = 1, 50 do
+        for i = -7, 7 do
+            equal(tostring(b:sub(i)), expected[i].open)
+            for j = -7, 7 do equal(tostring(b:sub(i, j)), expected[i][j]) end
+        end
     end
     contains(failure "haka.buffer('x'):sub('a')", "buffer:sub: first: expected an integer")
     contains(failure "haka.buffer('x'):sub()", "buffer:sub: first")
