@@ -41,7 +41,7 @@ public:
     [[nodiscard]] std::size_t known_behind_hole() const {
         std::size_t count = 0;
         for (std::size_t i = end(); i < bytes_.size(); ++i) {
-            count += bytes_[i] != kUnknown ? 1 : 0;
+            count += bytes_[i] != kUnknown ? 1U : 0U;
         }
         return count;
     }

@@ -450,8 +450,10 @@ Judgement judge_data(const Sight& sight) {
     }
     const bool was_open = is_open(sight.connection);
     remember_timestamp(sight, begin);
-    remember_sent(from, judgement.offset + judgement.size, judgement.size);
     remember_window(sight);
+    if (judgement.size != 0 || judgement.fin) {  // A bare ACK may stand behind a FIN not yet seen.
+        remember_sent(from, judgement.offset + judgement.size, judgement.size);
+    }
     if (judgement.fin) {
         from.fin_offset = judgement.offset + judgement.size;
         if (from.acked > from.fin_offset) {
