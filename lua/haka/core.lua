@@ -24,7 +24,7 @@ function core.fail(format, ...)
         local info = getinfo(level, "S")
         if not info then return error(message, 0) end
         if info.what ~= "C" and info.source:sub(1, 6) ~= "=haka/" then
-            return error(message, level)
+            error(message, level)  -- Not a tail call: `level` counts this function.
         end
         level = level + 1
     end

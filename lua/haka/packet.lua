@@ -26,6 +26,8 @@ local STATUS = {
     [8] = "the connection table is full (tcp.connections_max)",
     [9] = "this event wrote more than lua.output_max",
     [10] = "there is a connection of this packet already",
+    [11] = "a connection begins with a SYN, and this packet is none",
+    [12] = "a packet that a policy sent may not send another one on its way down",
 }
 
 -- Turns a status of `haka_api` into an error at the policy's line.

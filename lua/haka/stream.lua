@@ -89,7 +89,8 @@ function methods.find(self, text, keep)
     local found = api.find(s.data + at, s.size - at, text, #text, partial_out)
     if found >= 0 then return found end
     if keep and partial_out[0] ~= 0 then
-        c.tail = s.base + s.size - tonumber(partial_out[0])
+        local tail = s.base + s.size - tonumber(partial_out[0])
+        if c.tail < c.position or tail < c.tail then c.tail = tail end
     end
     return nil
 end

@@ -213,6 +213,9 @@ void take_run(const Given& given, Options& options) {
 
 void refuse_extras(const CLI::App& command) {
     for (const std::string& word : command.remaining()) {
+        if (word == "--") {
+            continue;  // What follows it was taken as the policy's name.
+        }
         if (word.starts_with('-')) {
             unknown_option(command, word);
         }

@@ -25,7 +25,8 @@ bool is_same(const std::string& a, const std::string& b) {
         // Devices and pipes may be named twice.
         return fs::is_regular_file(status) && fs::equivalent(a, b, error);
     }
-    return fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
+    return fs::weakly_canonical(fs::absolute(a, error), error) ==
+           fs::weakly_canonical(fs::absolute(b, error), error);
 }
 
 }  // namespace

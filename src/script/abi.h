@@ -23,7 +23,8 @@ enum { HAKA_CHANGED_NET = 1, HAKA_CHANGED_TRANSPORT = 2, HAKA_CHANGED_BYTES = 4 
 /* Status of an API call; the Lua side has the sentence for each. */
 enum { HAKA_OK = 0, HAKA_NO_SLOT = 1, HAKA_NO_MEMORY = 2, HAKA_TOO_LARGE = 3, HAKA_CAPTURED = 4,
        HAKA_PASS_THROUGH = 5, HAKA_HAS_CONNECTION = 6, HAKA_NOT_A_PACKET = 7, HAKA_TABLE_FULL = 8,
-       HAKA_OUTPUT_FULL = 9, HAKA_NOT_SYN = 10 };
+       HAKA_OUTPUT_FULL = 9, HAKA_EXISTS = 10, HAKA_NOT_SYN = 11,
+       HAKA_SENDING = 12 };
 
 /* One packet lent to Lua. Slot 0 is the packet at hand; the others are packets that the policy made
    or took over. The pointers lie in memory of C++ and stay valid while `generation` does. */
@@ -40,8 +41,6 @@ struct haka_packet {
     uint8_t protocol;
     uint8_t transport_ok;   /* the transport header is whole */
     uint8_t made;           /* made by a policy: may be sent */
-    uint8_t dropped;
-    uint8_t down;           /* on its way down: no more drop of what left */
     int64_t when;           /* ns since 1970 */
     uint64_t number;
 };

@@ -110,7 +110,7 @@ void set_hooks(lua_State* lua) {
 
 }  // namespace
 
-void push_natives(lua_State* lua, Script& script, Host& host, haka_context& context,
+void push_natives(lua_State* lua, Script& script, AlertBinding& alerts, haka_context& context,
                   const Options& options) {
     lua_newtable(lua);
     set_text(lua, "cdef", kAbiText);
@@ -131,7 +131,8 @@ void push_natives(lua_State* lua, Script& script, Host& host, haka_context& cont
     }
     lua_setfield(lua, -2, "log_levels");
     set_hooks(lua);
-    set_function(lua, "alert", push_alert, &host);
+    alerts.push_alert(lua);
+    lua_setfield(lua, -2, "alert");
     set_function(lua, "print", Natives::print, &script);
     set_function(lua, "fatal", Natives::fatal, &script);
     set_function(lua, "rule_registered", Natives::rule_registered, &script);

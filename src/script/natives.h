@@ -8,12 +8,12 @@ struct lua_State;
 
 namespace haka::script {
 
-class Host;
+class AlertBinding;
 class Script;
 struct Options;
 
-// Pushes the table. `script`, `host` and `context` must outlive the Lua state.
-void push_natives(lua_State* lua, Script& script, Host& host, haka_context& context,
+// Pushes the table. `script`, `alerts` and `context` must outlive the Lua state.
+void push_natives(lua_State* lua, Script& script, AlertBinding& alerts, haka_context& context,
                   const Options& options);
 
 }  // namespace haka::script

@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include "script/alert_binding.h"
 #include "script/api.h"
 #include "script/library.h"
 #include "script/natives.h"
@@ -73,7 +72,7 @@ void* Script::allocate(void* user, void* old, std::size_t old_size, std::size_t 
 }
 
 Script::Script(const Options& options, Host& host, haka_context& context)
-    : options_(options), host_(&host), context_(&context) {
+    : options_(options), host_(&host), context_(&context), alerts_(host) {
     memory_.max = options.lua.memory_max;
 }
 
@@ -128,7 +127,7 @@ std::string Script::prepare() {
 
 std::string Script::load_library() {
     lua_State* lua = lua_.get();
-    push_natives(lua, *this, *host_, *context_, options_);
+    push_natives(lua, *this, alerts_, *context_, options_);
     const int natives = lua_gettop(lua);
     int core = 0;
     for (const LibraryFile& file : library()) {
@@ -238,6 +237,7 @@ RunStatus Script::call(int index, int arguments, int results) {
 RunStatus Script::report_failure(int status) {
     lua_State* lua = lua_.get();
     const std::uint32_t number = context_->rule < rules_.size() ? context_->rule : 0;
+    failed_rule_ = number;
     context_->rule = 0;
     context_->streamed = 0;
     if (fatal_) {

@@ -16,6 +16,7 @@
 
 #include "base/settings.h"
 #include "script/abi.h"
+#include "script/alert_binding.h"
 #include "script/hook.h"
 #include "script/host.h"
 
@@ -83,6 +84,9 @@ public:
     // haka.on_exit functions, in order.
     RunStatus run_exit();
 
+    // The rule that the last Failed was about; 0: none of them.
+    [[nodiscard]] std::uint32_t failed_rule() const { return failed_rule_; }
+
     // For the watchdog, read from another thread: odd while Lua runs, changes with every entry.
     [[nodiscard]] const std::atomic<std::uint64_t>& entries() const { return entries_; }
     [[nodiscard]] std::uint64_t memory_used() const { return memory_.used; }
@@ -121,6 +125,7 @@ private:
     Host* host_;
     haka_context* context_;
     Memory memory_;
+    AlertBinding alerts_;  // Outlives the Lua state.
     std::unique_ptr<lua_State, Close> lua_;
     std::vector<RuleInfo> rules_{1};
     std::vector<std::string> disabled_;
@@ -129,6 +134,7 @@ private:
     std::uint32_t stream_rules_ = 0;
     bool has_streamed_rules_ = false;
     bool fatal_ = false;
+    std::uint32_t failed_rule_ = 0;
     std::string coroutine_trace_;
     std::atomic<std::uint64_t> entries_{0};
 };

@@ -1,0 +1,135 @@
+#include "app/setting.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace haka::app {
+namespace {
+
+class SettingTest : public testing::Test {
+protected:
+    std::string set(std::string_view text) { return set_from_text(table_, text); }
+
+    Settings settings_;
+    std::vector<Setting> table_ = settings_table(settings_);
+};
+
+TEST_F(SettingTest, EveryFieldHasANameOfItsOwn) {
+    std::set<std::string> names;
+    for (const Setting& setting : table_) {
+        EXPECT_TRUE(names.insert(setting.full_name()).second) << setting.full_name();
+    }
+    // 16 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 1 of eve, 4 at the top.
+    EXPECT_EQ(names.size(), 35U);
+}
+
+TEST_F(SettingTest, EveryNameWritesToItsOwnField) {
+    EXPECT_EQ(set("tcp.midstream=ignore"), "");
+    EXPECT_EQ(set("tcp.normalise=all"), "");
+    EXPECT_EQ(set("tcp.connections_max=11"), "");
+    EXPECT_EQ(set("tcp.half_open_percent=12"), "");
+    EXPECT_EQ(set("tcp.held_bytes_max=13"), "");
+    EXPECT_EQ(set("tcp.held_segments_max=14"), "");
+    EXPECT_EQ(set("tcp.undecided_bytes_max=15"), "");
+    EXPECT_EQ(set("tcp.undecided_time_max=16"), "");
+    EXPECT_EQ(set("tcp.stream_memory_max=65537"), "");
+    EXPECT_EQ(set("tcp.early_ack_packets=18"), "");
+    EXPECT_EQ(set("tcp.syn_timeout=19"), "");
+    EXPECT_EQ(set("tcp.syn_ack_timeout=20"), "");
+    EXPECT_EQ(set("tcp.established_timeout=21"), "");
+    EXPECT_EQ(set("tcp.half_closed_timeout=22"), "");
+    EXPECT_EQ(set("tcp.time_wait_timeout=23"), "");
+    EXPECT_EQ(set("tcp.dropped_timeout=24"), "");
+    const TcpSettings& tcp = settings_.tcp;
+    EXPECT_EQ(tcp.midstream, Midstream::Ignore);
+    EXPECT_EQ(tcp.normalise, Normalise::All);
+    EXPECT_EQ(tcp.connections_max, 11U);
+    EXPECT_EQ(tcp.half_open_percent, 12U);
+    EXPECT_EQ(tcp.held_bytes_max, 13U);
+    EXPECT_EQ(tcp.held_segments_max, 14U);
+    EXPECT_EQ(tcp.undecided_bytes_max, 15U);
+    EXPECT_EQ(tcp.undecided_time_max, kSecond * 16);
+    EXPECT_EQ(tcp.stream_memory_max, 65'537U);
+    EXPECT_EQ(tcp.early_ack_packets, 18U);
+    EXPECT_EQ(tcp.syn_timeout, kSecond * 19);
+    EXPECT_EQ(tcp.syn_ack_timeout, kSecond * 20);
+    EXPECT_EQ(tcp.established_timeout, kSecond * 21);
+    EXPECT_EQ(tcp.half_closed_timeout, kSecond * 22);
+    EXPECT_EQ(tcp.time_wait_timeout, kSecond * 23);
+    EXPECT_EQ(tcp.dropped_timeout, kSecond * 24);
+}
+
+TEST_F(SettingTest, TheOtherSectionsToo) {
+    EXPECT_EQ(set("fragments.datagrams_max=31"), "");
+    EXPECT_EQ(set("fragments.fragments_per_datagram_max=32"), "");
+    EXPECT_EQ(set("fragments.bytes_max=65538"), "");
+    EXPECT_EQ(set("fragments.timeout=34"), "");
+    EXPECT_EQ(set("exceptions.table_full=reset"), "");
+    EXPECT_EQ(set("exceptions.hold=bypass"), "");
+    EXPECT_EQ(set("exceptions.memory=drop"), "");
+    EXPECT_EQ(set("exceptions.malformed=drop"), "");
+    EXPECT_EQ(set("lua.memory_max=1048577"), "");
+    EXPECT_EQ(set("lua.rule_timeout=0.5"), "");
+    EXPECT_EQ(set("lua.output_max=1025"), "");
+    EXPECT_EQ(set("lua.packets_max=44"), "");
+    EXPECT_EQ(set("lua.on_error=accept"), "");
+    EXPECT_EQ(set("lua.unsafe=true"), "");
+    EXPECT_EQ(set("eve.ipv6_compress=true"), "");
+    EXPECT_EQ(set("checksums=all"), "");
+    EXPECT_EQ(set("pass_through=true"), "");
+    EXPECT_EQ(set("seed=48"), "");
+    EXPECT_EQ(set("workers=49"), "");
+    EXPECT_EQ(settings_.fragments.datagrams_max, 31U);
+    EXPECT_EQ(settings_.fragments.fragments_per_datagram_max, 32U);
+    EXPECT_EQ(settings_.fragments.bytes_max, 65'538U);
+    EXPECT_EQ(settings_.fragments.timeout, kSecond * 34);
+    EXPECT_EQ(settings_.exceptions.table_full, Exception::Reset);
+    EXPECT_EQ(settings_.exceptions.hold, Exception::Bypass);
+    EXPECT_EQ(settings_.exceptions.memory, Exception::Drop);
+    EXPECT_EQ(settings_.exceptions.malformed, Exception::Drop);
+    EXPECT_EQ(settings_.lua.memory_max, 1'048'577U);
+    EXPECT_EQ(settings_.lua.rule_timeout, kMillisecond * 500);
+    EXPECT_EQ(settings_.lua.output_max, 1025U);
+    EXPECT_EQ(settings_.lua.packets_max, 44U);
+    EXPECT_EQ(settings_.lua.on_error, Exception::Pass);
+    EXPECT_TRUE(settings_.lua.unsafe);
+    EXPECT_TRUE(settings_.eve_ipv6_compress);
+    EXPECT_EQ(settings_.checksums, ChecksumMode::All);
+    EXPECT_TRUE(settings_.pass_through);
+    EXPECT_EQ(settings_.seed, 48U);
+    EXPECT_EQ(settings_.workers, 49U);
+}
+
+TEST_F(SettingTest, WhatIsWrongIsNamedAndChangesNothing) {
+    EXPECT_EQ(set("tcp.midstream"), "\"tcp.midstream\" is not of the form section.key=value");
+    EXPECT_EQ(set("=1"), "\"=1\" is not of the form section.key=value");
+    EXPECT_EQ(set("tpc.midstream=drop"), "unknown section [tpc]; did you mean [tcp]?");
+    EXPECT_EQ(set("quite.wrong=1"), "unknown section [quite]");
+    EXPECT_EQ(set("tcp.midstraem=drop"),
+              "unknown setting tcp.midstraem; did you mean tcp.midstream?");
+    EXPECT_EQ(set("worker=2"), "unknown setting worker; did you mean workers?");
+    EXPECT_EQ(set("workers=65"), "workers must be a whole number from 1 to 64, not 65");
+    EXPECT_EQ(set("tcp.midstream=7"), "tcp.midstream must be drop or ignore, not 7");
+    EXPECT_EQ(set("exceptions.table_full=bypass"),
+              "exceptions.table_full must be drop, pass or reset, not \"bypass\"; did you mean "
+              "pass?");
+    EXPECT_EQ(settings_.workers, 1U);
+    EXPECT_EQ(settings_.tcp.midstream, Midstream::Drop);
+    EXPECT_EQ(settings_.exceptions.table_full, Exception::Drop);
+}
+
+TEST(SettingValueTest, TextBecomesWhatItLooksLike) {
+    EXPECT_EQ(value_of("true"), SettingValue(true));
+    EXPECT_EQ(value_of("false"), SettingValue(false));
+    EXPECT_EQ(value_of("-7"), SettingValue(std::int64_t{-7}));
+    EXPECT_EQ(value_of("0.5"), SettingValue(0.5));
+    EXPECT_EQ(value_of("30s"), SettingValue("30s"));
+    EXPECT_EQ(value_of("\"drop\""), SettingValue("drop"));
+    EXPECT_EQ(value_of("'7'"), SettingValue("7"));
+    EXPECT_EQ(value_of("\""), SettingValue("\""));
+    EXPECT_EQ(value_of(""), SettingValue(""));
+}
+
+}  // namespace
+}  // namespace haka::app

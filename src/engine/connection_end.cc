@@ -1,0 +1,244 @@
+// How connections end: timers, decisions of rules, the end of the input.
+#include <algorithm>
+
+#include "engine/worker.h"
+#include "wire/build.h"
+
+namespace haka::engine {
+
+using flow::EndReason;
+using flow::State;
+using script::Hook;
+
+namespace {
+
+EndReason reason_of_rest(State state, EndReason otherwise) {
+    return state == State::TimeWait || state == State::Closed ? EndReason::Closed : otherwise;
+}
+
+}  // namespace
+
+void Worker::expire(Instant now) {
+    timers_.expire(now, expired_);
+    const Order order = order_;
+    for (const std::uint32_t index : expired_) {
+        flow::Connection& connection = table_.at(index);
+        if (connection.id == 0) {
+            continue;  // A rule on an earlier one's end closed it.
+        }
+        const Instant deadline = stream::deadline_of(connection, options_.settings.tcp);
+        if (deadline > now) {
+            timers_.arm(connection, deadline);
+            continue;
+        }
+        order_ = {.packet = order.packet,
+                  .deadline = connection.deadline.ns,
+                  .id = connection.id};
+        alerts_ = 0;
+        end(connection, reason_of_rest(connection.state, EndReason::Timeout), nullptr);
+        if (connection.id != 0) {
+            forget(connection);
+        }
+        if (!to_send_.empty() || !resets_.empty()) {
+            send_pending();
+        }
+        journal_->commit();
+    }
+    order_ = order;
+    alerts_ = 0;
+}
+
+// Tells the connection's end once; a remnant (TIME_WAIT, tombstone) may stay in the table.
+void Worker::end(flow::Connection& connection, EndReason reason, Item* item) {
+    if (connection.ended) {
+        return;
+    }
+    flow::Connection* const at_hand = connection_;
+    connection_ = &connection;
+    if (reason != EndReason::Dropped && connection.listener != flow::kNoIndex) {
+        finish_streams(connection, item);
+    }
+    if (!connection.ended) {
+        connection.ended = true;
+        table_.leave_half_open(connection);
+        summary_.count_end(reason);
+        if (script_->listens(Hook::TcpConnectionEnd)) {
+            begin_event(nullptr);
+            lent_ = false;
+            show_connection(connection, true);
+            context_.end_reason = static_cast<std::uint32_t>(reason);
+            (void)finish_event(script_->run(Hook::TcpConnectionEnd), nullptr);
+            context_.has_connection = 0;
+            context_.connection = HAKA_NONE;
+        }
+        release_listener(connection);
+        if (connection.script != flow::kNoIndex) {
+            script_->forget(connection.script);
+            haka_connection& shown = script_connections_[connection.script];
+            shown.generation = shown.generation == UINT32_MAX ? 1 : shown.generation + 1;
+            free_script_connections_.push_back(connection.script);
+            connection.script = flow::kNoIndex;
+        }
+    }
+    connection_ = at_hand == &connection ? nullptr : at_hand;
+}
+
+void Worker::forget(flow::Connection& connection) {
+    timers_.cancel(connection);
+    table_.remove(connection);
+}
+
+void Worker::release_listener(flow::Connection& connection) {
+    if (connection.listener == flow::kNoIndex) {
+        return;
+    }
+    for (const stream::StreamBuffer& buffer : listeners_->at(connection.listener).buffers) {
+        if (buffer.known_behind_hole() != 0) {
+            summary_.count_event(Event::StreamUnread);
+        }
+    }
+    listeners_->remove(connection.listener);
+    connection.listener = flow::kNoIndex;
+}
+
+// Nothing more comes: holes that the receiver acknowledged are closed, streamed rules that wait
+// run once more, with eof.
+void Worker::finish_streams(flow::Connection& connection, Item* item) {
+    for (const bool of_client : {true, false}) {
+        if (connection.listener == flow::kNoIndex ||
+            !close_lost_hole(item, connection, of_client, HoleRule::AtOnce) ||
+            connection.listener == flow::kNoIndex) {
+            return;
+        }
+        if (connection.script == flow::kNoIndex || !script_->has_streamed_rules()) {
+            continue;
+        }
+        Listener& listener = listeners_->at(connection.listener);
+        const std::size_t half = of_client ? 0 : 1;
+        if (!script_->waits(connection.script, of_client)) {
+            continue;
+        }
+        listeners_->present(listener, half);
+        listener.streams.at(half).eof = 1;
+        begin_event(nullptr);
+        lent_ = false;
+        show_connection(connection, of_client);
+        context_.streams = listener.streams.data();
+        if (!finish_connection_event(script_->run(Hook::TcpConnectionUp), nullptr)) {
+            return;
+        }
+        context_.streams = nullptr;
+    }
+}
+
+// Carries out what rules decided on connections. Ends may run rules that decide more: those wait
+// for the loop, so the stack stays flat.
+void Worker::settle_decisions(Item* item) {
+    if (settling_) {
+        return;
+    }
+    settling_ = true;
+    for (std::size_t i = 0; i < decisions_.size(); ++i) {
+        const Decision decision = decisions_[i];
+        flow::Connection& connection = table_.at(decision.index);
+        if (connection.id != decision.id || connection.ended) {
+            continue;
+        }
+        const bool at_hand = &connection == connection_;
+        if (at_hand && item != nullptr && decision.kind != DecisionKind::Close) {
+            drop(*item, decision.reason);
+            item->rule = decision.rule;
+        }
+        if (options_.settings.pass_through && decision.kind != DecisionKind::Close) {
+            continue;
+        }
+        if (at_hand) {
+            connection_decided_ = true;
+        }
+        switch (decision.kind) {
+            case DecisionKind::Reset:
+                send_resets(connection, at_hand ? item : nullptr);
+                [[fallthrough]];
+            case DecisionKind::Drop:
+                stream::entomb(connection, now_);
+                timers_.arm(connection, stream::deadline_of(connection, options_.settings.tcp));
+                end(connection, EndReason::Dropped, nullptr);
+                break;
+            case DecisionKind::Close:
+                end(connection, EndReason::Closed, nullptr);
+                if (connection.id == decision.id && !at_hand) {
+                    forget(connection);
+                }
+                break;
+        }
+    }
+    decisions_.clear();
+    settling_ = false;
+}
+
+// The packet at hand does not leave, so its bytes and FIN aren't counted as received.
+void Worker::send_resets(flow::Connection& connection, const Item* item) {
+    flow::Connection seen = connection;
+    output::Received received{.by_server = connection.half(true).sent_end,
+                              .by_client = connection.half(false).sent_end};
+    std::vector<std::uint8_t> link;
+    reset_link_ = LinkType::Ethernet;
+    reset_interface_ = 0;
+    if (item != nullptr) {
+        (from_client_ ? received.by_server : received.by_client) = sent_before_;
+        seen.half(from_client_).fin_offset = fin_before_;
+        const ByteView header = item->frame.bytes().first(item->headers.net);
+        link.assign(header.begin(), header.end());
+        reset_link_ = item->frame.link;
+        reset_interface_ = item->frame.interface;
+        if (!from_client_ && reset_link_ == LinkType::Ethernet && link.size() >= 12) {
+            std::swap_ranges(link.begin(), link.begin() + 6, link.begin() + 6);
+        }
+        if (connection.id == item->frame.number) {
+            seen.half(true).seen = true;  // The SYN itself is what is refused.
+        }
+    } else {
+        const auto& address = connection.key.low.address;
+        const bool is_ipv4 = address[10] == 0xff && address[11] == 0xff && address[0] == 0;
+        reset_link_ = last_link_;
+        reset_interface_ = last_interface_;
+        link = wire::default_link_header(reset_link_, is_ipv4 ? Family::Ipv4 : Family::Ipv6);
+    }
+    output::make_resets(seen, received, link, reset_link_, resets_);
+}
+
+void Worker::finish(Journal& journal) {
+    journal_ = &journal;
+    item_ = nullptr;
+    fragments_.finish();
+    for (const auto& dropped : fragments_.dropped()) {
+        summary_.packets_dropped += 1;
+        summary_.count_drop(dropped.event);
+    }
+    for (const std::uint32_t index : table_.indices_by_id()) {
+        flow::Connection& connection = table_.at(index);
+        if (connection.id == 0 || connection.ended || fatal_) {
+            continue;
+        }
+        order_ = {.packet = UINT64_MAX, .deadline = 0, .id = connection.id};
+        alerts_ = 0;
+        end(connection, reason_of_rest(connection.state, EndReason::EndOfInput), nullptr);
+        if (!to_send_.empty() || !resets_.empty()) {
+            send_pending();
+        }
+        journal_->commit();
+    }
+    order_ = {.packet = UINT64_MAX, .deadline = 1, .id = options_.index};
+    alerts_ = 0;
+    if (!fatal_) {
+        begin_event(nullptr);
+        (void)finish_event(script_->run_exit(), nullptr);
+        if (!to_send_.empty()) {
+            send_pending();
+        }
+    }
+    journal_->commit();
+    journal_ = nullptr;
+}
+
+}  // namespace haka::engine

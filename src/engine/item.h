@@ -1,0 +1,32 @@
+// A packet between the capture and the cable, as one worker holds it.
+#pragma once
+
+#include <cstdint>
+
+#include "flow/flow_key.h"
+#include "packet/packet.h"
+#include "wire/checksum.h"
+#include "wire/headers.h"
+
+namespace haka::engine {
+
+struct Item {
+    Frame frame;
+    wire::Headers headers;
+    flow::OrderedKey key;    // TCP with a whole header only.
+    std::uint64_t hash = 0;  // Of `key` in the connection table.
+    wire::ChecksumCheck check = wire::ChecksumCheck::Unverifiable;  // Of the transport layer.
+    bool bad_ipv4_checksum = false;
+
+    bool owned = true;  // This worker's own; another worker walks it otherwise.
+    bool dropped = false;
+    bool changed = false;   // Its bytes aren't the captured ones.
+    bool injected = false;  // Made here, not captured.
+    bool joined = false;    // A datagram that was joined of fragments.
+    bool taken = false;     // A policy took it over (tcp_stream:push).
+    Event reason = Event::None;  // Why it is dropped.
+    std::uint32_t to_fix = 0;    // HAKA_CHANGED_*: which checksums must be made right.
+    std::uint32_t rule = 0;      // The rule that dropped it.
+};
+
+}  // namespace haka::engine

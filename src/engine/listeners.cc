@@ -1,0 +1,66 @@
+#include "engine/listeners.h"
+
+#include <algorithm>
+
+namespace haka::engine {
+
+std::uint32_t Listeners::add() {
+    std::uint32_t index = 0;
+    if (free_.empty()) {
+        index = static_cast<std::uint32_t>(places_.size());
+        places_.push_back(nullptr);
+    } else {
+        index = free_.back();
+        free_.pop_back();
+    }
+    auto listener = std::make_unique<Listener>(*memory_);
+    listener->cursors.assign(std::size_t{2} * cursor_count_,
+                             haka_cursor{.position = 0, .mark = -1, .tail = -1, .gap = 0});
+    listener->streams[0].cursors = listener->cursors.data();
+    listener->streams[1].cursors = listener->cursors.data() + cursor_count_;
+    places_[index] = std::move(listener);
+    return index;
+}
+
+void Listeners::remove(std::uint32_t index) {
+    places_[index].reset();
+    free_.push_back(index);
+}
+
+void Listeners::present(Listener& listener, std::size_t half) const {
+    for (std::size_t i = 0; i < 2; ++i) {
+        const stream::StreamBuffer& buffer = listener.buffers.at(i);
+        haka_stream& stream = listener.streams.at(i);
+        const ByteView view = buffer.view();
+        stream.data = view.data();
+        stream.size = static_cast<std::uint32_t>(view.size());
+        stream.base = static_cast<double>(buffer.begin());
+        stream.eof = buffer.eof() ? 1 : 0;
+    }
+    const auto lost = static_cast<double>(listener.buffers.at(half).take_gap());
+    haka_stream& stream = listener.streams.at(half);
+    for (std::uint32_t i = 0; i < cursor_count_; ++i) {
+        haka_cursor& cursor = stream.cursors[i];
+        cursor.gap += lost;
+        cursor.position = std::max(cursor.position, stream.base);
+    }
+}
+
+std::uint64_t Listeners::settle(Listener& listener, std::size_t half) const {
+    haka_stream& stream = listener.streams.at(half);
+    const double end = stream.base + stream.size;
+    double wanted = end;
+    for (std::uint32_t i = 0; i < cursor_count_; ++i) {
+        haka_cursor& cursor = stream.cursors[i];
+        if (cursor.mark >= 0) {
+            wanted = std::min(wanted, std::min(cursor.mark, cursor.position));
+        } else {
+            cursor.position = cursor.tail >= cursor.position ? cursor.tail : end;
+            wanted = std::min(wanted, cursor.position);
+        }
+        cursor.tail = -1;
+    }
+    return static_cast<std::uint64_t>(std::max(wanted, stream.base));
+}
+
+}  // namespace haka::engine

@@ -1,0 +1,59 @@
+// The streams of connections that somebody listens to, and each rule's cursor in them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/time.h"
+#include "flow/connection.h"
+#include "script/abi.h"
+#include "stream/stream_buffer.h"
+
+namespace haka::engine {
+
+// Directions are indexed like flow::Connection::halves: [0] client to server.
+struct Listener {
+    explicit Listener(stream::StreamMemory& memory)
+        : buffers{stream::StreamBuffer(memory), stream::StreamBuffer(memory)} {}
+
+    std::array<stream::StreamBuffer, 2> buffers;
+    std::array<haka_stream, 2> streams{};
+    std::vector<haka_cursor> cursors;  // All of direction 0, then all of direction 1.
+    // File: a hole that the receiver has acknowledged, and how many packets the connection had
+    // when it was first seen; since == 0: none.
+    struct Hole {
+        std::uint64_t since = 0;
+        std::uint64_t at = 0;
+    };
+    std::array<Hole, 2> holes{};
+    std::array<Instant, 2> undecided_since{};
+    std::array<bool, 2> undecided{};
+};
+
+class Listeners {
+public:
+    // `memory` must outlive this. `cursors` for each direction: one a stream rule, one for the
+    // connection's dissector.
+    Listeners(stream::StreamMemory& memory, std::uint32_t cursors)
+        : memory_(&memory), cursor_count_(cursors) {}
+
+    [[nodiscard]] std::uint32_t add();
+    [[nodiscard]] Listener& at(std::uint32_t index) { return *places_[index]; }
+    void remove(std::uint32_t index);
+
+    // Shows both directions' bytes to Lua; cursors that lie before them move up.
+    void present(Listener& listener, std::size_t half) const;
+    // After a hook: moves each cursor of `half` to where it may stay. Returns the offset from which
+    // on bytes are still wanted.
+    std::uint64_t settle(Listener& listener, std::size_t half) const;
+
+private:
+    stream::StreamMemory* memory_;
+    std::uint32_t cursor_count_;
+    std::vector<std::unique_ptr<Listener>> places_;
+    std::vector<std::uint32_t> free_;
+};
+
+}  // namespace haka::engine

@@ -1,0 +1,62 @@
+// Writes what all workers said, in the order of the packets, to where it belongs: prints and alerts
+// to the output, logs to the log, alerts and anomalies to the EVE file, packets to the capture.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "capture/file_sink.h"
+#include "capture/file_writer.h"
+#include "engine/conveyor.h"
+#include "engine/journal.h"
+#include "engine/run.h"
+#include "report/limiter.h"
+
+namespace haka::engine {
+
+class Merger {
+public:
+    // `writer` and `eve` may be null; all must outlive this.
+    Merger(const Sinks& sinks, const RunOptions& options, Conveyor* conveyor,
+           capture::FileWriter* writer, capture::FileSink* eve);
+
+    // Writes the records of these journals that stand before packet `stop`.
+    void write(std::deque<Journal>& journals, std::uint64_t stop = UINT64_MAX);
+    void write(ByteView records);  // Of one worker alone.
+    // What the limiter still holds back, then everything out of the buffers.
+    void finish();
+
+    // The first thing that could not be written, as a line; empty: none.
+    [[nodiscard]] const std::string& problem() const { return problem_; }
+    [[nodiscard]] bool has_written_text() const { return has_written_text_; }
+
+private:
+    void write_record(const RecordReader& record);
+    void write_alert(const RecordReader& record);
+    void tell(const report::HeldBack& held);
+    void text(const std::function<bool(std::string_view)>& sink, std::string_view text,
+              const char* name);
+    void write_eve(std::string_view line);
+    void fail(std::string problem);
+
+    const Sinks* sinks_;
+    const RunOptions* options_;
+    Conveyor* conveyor_;
+    capture::FileWriter* writer_;
+    capture::FileSink* eve_;
+    report::AlertLimiter limiter_;
+    std::vector<report::HeldBack> held_back_;
+    std::set<std::string, std::less<>> said_once_;
+    std::vector<std::vector<std::uint8_t>> taken_;
+    std::string line_;
+    std::string problem_;
+    bool writer_failed_ = false;
+    bool eve_failed_ = false;
+    bool text_failed_ = false;
+    bool has_written_text_ = false;
+};
+
+}  // namespace haka::engine

@@ -1,0 +1,373 @@
+#include "engine/run.h"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "capture/file_reader.h"
+#include "capture/file_sink.h"
+#include "capture/file_writer.h"
+#include "capture/filter.h"
+#include "engine/conveyor.h"
+#include "engine/merger.h"
+#include "engine/worker.h"
+#include "report/progress.h"
+
+namespace haka::engine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kLook{50};         // How often the watch looks.
+constexpr std::chrono::milliseconds kStopPatience{500};  // For rules at work when asked to stop.
+constexpr std::chrono::milliseconds kDrawEvery{200};
+
+double cpu_seconds() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const auto seconds = [](const timeval& time) {
+        return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+    };
+    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+script::Options script_options(const RunOptions& options, std::uint32_t worker) {
+    return {.policy = options.policy,
+            .lua = options.settings.lua,
+            .log_levels = options.log_levels,
+            .seed = options.settings.seed,
+            .worker = worker,
+            .pass_through = options.settings.pass_through,
+            .profile = options.profile};
+}
+
+WorkerOptions worker_options(const RunOptions& options, std::uint32_t index) {
+    return {.settings = options.settings,
+            .script = script_options(options, index),
+            .index = index,
+            .writes_packets = !options.output.empty(),
+            .writes_eve = !options.eve.empty(),
+            .shows_alerts = !options.quiet,
+            .out_style = options.out_style,
+            .log_style = options.log_style};
+}
+
+// Watches one worker's entries into Lua: an entry that lasts too long is a hang.
+struct Watch {
+    std::uint64_t entry = 0;
+    Clock::time_point since;
+
+    [[nodiscard]] Clock::duration inside(const script::Script& script, Clock::time_point now) {
+        const std::uint64_t current = script.entries().load(std::memory_order_relaxed);
+        if (current != entry) {
+            entry = current;
+            since = now;
+        }
+        return current % 2 == 1 ? now - since : Clock::duration::zero();
+    }
+};
+
+bool is_engine_hook(const std::string& name) {
+    for (std::size_t h = 0; h < script::kHookCount; ++h) {
+        if (name == script::hook_name(static_cast<script::Hook>(h))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+class Run {
+public:
+    Run(const RunOptions& options, const Sinks& sinks, const StopFlag& stop)
+        : options_(options), sinks_(sinks), stop_(stop) {}
+
+    RunOutcome go();
+
+private:
+    [[nodiscard]] std::string open();
+    void work(std::size_t index);
+    void watch();
+    void look_at_rules(Clock::time_point now);
+    void abandon(std::size_t index, std::string why);
+    [[nodiscard]] std::string describe(const Worker::AtWork& at_work);
+    void draw(Clock::time_point now);
+    void say(std::string line);
+
+    const RunOptions& options_;
+    const Sinks& sinks_;
+    const StopFlag& stop_;
+    std::unique_ptr<capture::FileReader> reader_;
+    std::unique_ptr<capture::Filter> filter_;
+    std::unique_ptr<capture::FileWriter> writer_;
+    std::unique_ptr<capture::FileSink> eve_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::unique_ptr<Conveyor> conveyor_;
+    std::unique_ptr<Merger> merger_;
+    std::deque<Journal> last_words_;  // Of each worker, from the end of the input.
+    std::vector<std::thread> threads_;
+    std::atomic<std::uint32_t> at_work_{0};
+    std::atomic<bool> stop_workers_{false};
+    std::vector<Watch> watches_;
+    Clock::time_point start_ = Clock::now();
+    Clock::time_point drawn_ = start_;
+    Clock::time_point asked_to_stop_{};
+    bool progress_shown_ = false;
+    RunOutcome outcome_;
+};
+
+std::string Run::open() {
+    auto reader = capture::FileReader::open(options_.input);
+    if (reader.reader == nullptr) {
+        return reader.error;
+    }
+    reader_ = std::move(reader.reader);
+    if (!options_.filter.empty()) {
+        auto compiled = capture::Filter::compile(options_.filter);
+        if (compiled.filter == nullptr) {
+            return compiled.error;
+        }
+        filter_ = std::move(compiled.filter);
+    }
+    for (std::uint32_t i = 0; i < options_.settings.workers; ++i) {
+        auto made = Worker::make(worker_options(options_, i));
+        if (made.worker == nullptr) {
+            return made.error;
+        }
+        workers_.push_back(std::move(made.worker));
+    }
+    if (!options_.output.empty()) {
+        auto writer = capture::FileWriter::open(options_.output);
+        if (writer.writer == nullptr) {
+            return writer.error;
+        }
+        writer_ = std::move(writer.writer);
+        writer_->describe(reader_->interfaces());
+    }
+    if (!options_.eve.empty() && options_.eve != "-") {
+        auto sink = capture::FileSink::open(options_.eve);
+        if (sink.sink == nullptr) {
+            return fmt::format("{}: {}", options_.eve, sink.error);
+        }
+        eve_ = std::move(sink.sink);
+    }
+    return {};
+}
+
+void Run::work(std::size_t index) {
+    Worker& worker = *workers_[index];
+    std::uint64_t sequence = 0;
+    while (Stage* stage = conveyor_->enter(sequence)) {
+        worker.walk(stage->block.frames, stage->journals[index], stop_workers_);
+        conveyor_->leave(*stage);
+        sequence += 1;
+        if (worker.is_fatal()) {
+            stop_workers_.store(true);
+            conveyor_->stop();
+        }
+    }
+    if (!stop_workers_.load()) {
+        worker.finish(last_words_[index]);
+    }
+    at_work_.fetch_sub(1);
+}
+
+std::string Run::describe(const Worker::AtWork& at_work) {
+    const auto& rules = workers_.front()->script().rules();
+    if (at_work.rule == 0 || at_work.rule >= rules.size()) {
+        return fmt::format("packet {}", at_work.packet);
+    }
+    const script::RuleInfo& rule = rules[at_work.rule];
+    return fmt::format("rule \"{}\" ({}) on packet {}", rule.name, rule.place, at_work.packet);
+}
+
+void Run::say(std::string line) {
+    if (!outcome_.message.empty()) {
+        outcome_.message += '\n';
+    }
+    outcome_.message += line;
+    outcome_.failed = true;
+}
+
+// A rule hangs in compiled code: nothing stops its thread, so everything before its packet is
+// written, and the process must end.
+void Run::abandon(std::size_t index, std::string why) {
+    const Worker::AtWork hung = workers_[index]->at_work();
+    stop_workers_.store(true);
+    conveyor_->stop();
+    const auto until = Clock::now() + kStopPatience;
+    while (at_work_.load() > 1 && Clock::now() < until) {
+        std::this_thread::sleep_for(kLook / 5);
+    }
+    for (Stage* stage : conveyor_->unfinished()) {
+        merger_->write(stage->journals, hung.packet);
+    }
+    say(fmt::format(fmt::runtime(why), describe(hung)));
+    outcome_.must_abandon = true;
+}
+
+void Run::look_at_rules(Clock::time_point now) {
+    const auto limit =
+        std::chrono::nanoseconds(options_.settings.lua.rule_timeout.ns);
+    const bool stopping = stop_.requested.load() != 0;
+    for (std::size_t i = 0; i < workers_.size() && !outcome_.must_abandon; ++i) {
+        const auto inside = watches_[i].inside(workers_[i]->script(), now);
+        if (inside > limit) {
+            abandon(i, fmt::format("{{}} ran longer than lua.rule_timeout ({} s): everything before "
+                                   "that packet is written, the run ends here",
+                                   static_cast<double>(options_.settings.lua.rule_timeout.ns) *
+                                       1e-9));
+        } else if (stopping && inside > kStopPatience && now - asked_to_stop_ > kStopPatience) {
+            abandon(i, "interrupted while {} was at work: everything before that packet is written");
+        }
+    }
+}
+
+void Run::draw(Clock::time_point now) {
+    if (!options_.progress || now - drawn_ < kDrawEvery) {
+        return;
+    }
+    drawn_ = now;
+    report::Progress progress;
+    const std::uint64_t size = reader_->size();
+    if (size != 0) {
+        progress.fraction =
+            static_cast<double>(conveyor_->position()) / static_cast<double>(size);
+    }
+    progress.packets = workers_.front()->at_work().packet;
+    progress.elapsed.ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(now - start_).count();
+    std::string line;
+    report::append_progress(line, progress, options_.log_style);
+    (void)sinks_.err(line);
+    progress_shown_ = true;
+}
+
+// The calling thread's loop: writes what is done, watches what isn't.
+void Run::watch() {
+    while (!outcome_.must_abandon) {
+        if (Stage* stage = conveyor_->next_done(kLook); stage != nullptr) {
+            merger_->write(stage->journals);
+            conveyor_->recycle(*stage);
+        }
+        const auto now = Clock::now();
+        if (stop_.requested.load() != 0 && asked_to_stop_ == Clock::time_point{}) {
+            asked_to_stop_ = now;
+            stop_workers_.store(true);
+            conveyor_->stop();
+        }
+        look_at_rules(now);
+        draw(now);
+        if (at_work_.load() == 0 && conveyor_->is_over()) {
+            return;
+        }
+        if (conveyor_->is_over()) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+}
+
+RunOutcome Run::go() {
+    if (std::string error = open(); !error.empty()) {
+        outcome_.setup_failed = true;
+        outcome_.message = std::move(error);
+        return std::move(outcome_);
+    }
+    conveyor_ = std::make_unique<Conveyor>(*reader_, filter_.get(), options_.settings.workers);
+    merger_ = std::make_unique<Merger>(sinks_, options_, conveyor_.get(), writer_.get(),
+                                       eve_.get());
+    merger_->write(workers_.front()->loading_journal());
+    watches_.resize(workers_.size());
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+        last_words_.emplace_back();
+    }
+    at_work_.store(static_cast<std::uint32_t>(workers_.size()));
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+        threads_.emplace_back([this, i] { work(i); });
+    }
+    watch();
+    if (outcome_.must_abandon) {
+        for (std::thread& thread : threads_) {
+            thread.detach();  // One of them hangs; the caller ends the process.
+        }
+    } else {
+        for (std::thread& thread : threads_) {
+            thread.join();
+        }
+        merger_->write(last_words_);
+        for (const auto& worker : workers_) {
+            outcome_.summary += worker->summary();
+            if (worker->is_fatal()) {
+                say("haka.log.fatal: the policy ended the run");
+            }
+        }
+        if (stop_.requested.load() != 0) {
+            say(fmt::format("interrupted at packet {}: everything before it is written",
+                            workers_.front()->at_work().packet));
+        }
+    }
+    merger_->finish();
+    if (reader_->damage() && !outcome_.must_abandon) {
+        say(*reader_->damage());
+    }
+    if (!merger_->problem().empty()) {
+        say(merger_->problem());
+    }
+    if (progress_shown_) {
+        std::string line;
+        report::append_progress_end(line, options_.log_style);
+        (void)sinks_.err(line);
+    }
+    outcome_.summary.wall_seconds =
+        std::chrono::duration<double>(Clock::now() - start_).count();
+    outcome_.summary.cpu_seconds = cpu_seconds();
+    return std::move(outcome_);
+}
+
+}  // namespace
+
+RunOutcome run(const RunOptions& options, const Sinks& sinks, const StopFlag& stop) {
+    auto run = std::make_unique<Run>(options, sinks, stop);
+    RunOutcome outcome = run->go();
+    if (outcome.must_abandon) {
+        (void)run.release();  // The hung thread still uses it; the caller ends the process.
+    }
+    return outcome;
+}
+
+CheckOutcome check(const RunOptions& options) {
+    CheckOutcome outcome;
+    auto made = Worker::make(worker_options(options, 0));
+    if (made.worker == nullptr) {
+        outcome.failed = true;
+        outcome.message = made.error;
+        return outcome;
+    }
+    std::string hook;
+    const auto rules = made.worker->script().listing();
+    for (std::size_t h = 0; h < script::kHookCount + 1; ++h) {
+        for (const auto& rule : rules) {
+            const bool is_ours = h < script::kHookCount
+                                     ? rule.hook == script::hook_name(static_cast<script::Hook>(h))
+                                     : !is_engine_hook(rule.hook);
+            if (!is_ours) {
+                continue;
+            }
+            if (rule.hook != hook) {
+                hook = rule.hook;
+                outcome.listing += fmt::format("{}\n", hook);
+            }
+            outcome.listing +=
+                fmt::format("    {:<16} {}{}{}{}\n", rule.group, rule.name,
+                            rule.name == rule.place ? "" : fmt::format("  ({})", rule.place),
+                            rule.readonly ? "  readonly" : "", rule.streamed ? "  streamed" : "");
+        }
+    }
+    if (rules.empty()) {
+        outcome.listing = "no rules: every packet passes\n";
+    }
+    return outcome;
+}
+
+}  // namespace haka::engine

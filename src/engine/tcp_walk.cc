@@ -1,0 +1,400 @@
+// The part of the walk that knows connections: whose segment is it, is it to be believed, which
+// bytes does it add, who is to see them.
+#include <algorithm>
+
+#include "engine/worker.h"
+#include "output/forge.h"
+#include "wire/segment.h"
+#include "wire/tcp.h"
+
+namespace haka::engine {
+
+using script::Hook;
+using script::RunStatus;
+
+void Worker::walk_tcp(Item& item) {
+    if (script_->listens(Hook::TcpUp) && !run_packet_hook(Hook::TcpUp, item)) {
+        depart(item, nullptr);
+        return;
+    }
+    const bool is_tcp = item.headers.transport_ok && item.headers.protocol == wire::kProtocolTcp;
+    if (!connections_on_ || !is_tcp) {
+        depart(item, nullptr);
+        return;
+    }
+    const wire::Segment segment = wire::read_segment(item.headers, item.frame.bytes());
+    flow::Connection* connection = table_.find(item.key.key, item.hash);
+    if (connection == nullptr) {
+        connection = open(item, segment);
+        if (connection == nullptr) {
+            depart(item, nullptr);
+            return;
+        }
+    }
+    follow(item, *connection, segment);
+}
+
+// A segment of no connection: makes one of it, or decides the packet and returns nullptr.
+flow::Connection* Worker::open(Item& item, const wire::Segment& segment) {
+    if (stream::begins_connection(segment)) {
+        flow::Connection* connection = make_connection(item);
+        if (connection != nullptr) {
+            return connection;
+        }
+        remark(Event::TcpTableFull, item, nullptr);
+        if (options_.settings.exceptions.table_full != Exception::Pass) {
+            drop(item, Event::TcpTableFull);
+        }
+        return nullptr;
+    }
+    if (options_.settings.tcp.midstream == Midstream::Ignore) {
+        summary_.count_event(Event::TcpMidstream);
+        return nullptr;
+    }
+    drop(item, Event::TcpNoConnection);
+    summary_.count_event(Event::TcpNoConnection);
+    held_back_.clear();
+    if (early_limiter_.admit(Event::TcpNoConnection, now_, held_back_)) {
+        report::Alert alert;
+        alert.rule = event_name(Event::TcpNoConnection);
+        alert.description = event_sentence(Event::TcpNoConnection);
+        alert.severity = report::Level::Low;
+        alert.blocked = !options_.settings.pass_through;
+        alert.reference = order_.packet << 16U | ++alerts_;
+        stage_alert(alert, where_of(item, nullptr), Event::TcpNoConnection);
+    } else {
+        journal_->stage({.order = order_,
+                         .when = now_,
+                         .kind = RecordKind::Alert,
+                         .event = Event::TcpNoConnection},
+                        {});
+    }
+    return nullptr;
+}
+
+flow::Connection* Worker::make_connection(Item& item) {
+    if (flow::Connection* oldest = table_.eviction_candidate(); oldest != nullptr) {
+        remark(Event::TcpHalfOpenLimit, item, nullptr);
+        end(*oldest, flow::EndReason::Evicted, nullptr);
+        forget(*oldest);
+    }
+    flow::Connection* connection =
+        table_.create(item.key.key, item.hash, now_, item.frame.number);
+    if (connection == nullptr) {
+        return nullptr;
+    }
+    connection->client_is_low = item.key.source_is_low;
+    summary_.connections += 1;
+    summary_.connections_peak =
+        std::max<std::uint64_t>(summary_.connections_peak, table_.size());
+    return connection;
+}
+
+void Worker::follow(Item& item, flow::Connection& connection, const wire::Segment& segment) {
+    const bool fresh = connection.id == item.frame.number;
+    from_client_ = item.key.source_is_low == connection.client_is_low;
+    flow::Half& sender = connection.half(from_client_);
+    sent_before_ = sender.sent_end;
+    fin_before_ = sender.fin_offset;
+    const flow::State state_before = connection.state;
+    const stream::Judgement judgement = stream::judge(
+        connection, from_client_, segment, now_, options_.settings.tcp, stream::Mode::File);
+    if (judgement.new_attempt) {
+        end(connection, flow::EndReason::Reused, nullptr);
+        forget(connection);
+        flow::Connection* successor = open(item, segment);
+        if (successor == nullptr) {
+            depart(item, nullptr);
+            return;
+        }
+        follow(item, *successor, segment);
+        return;
+    }
+    connection_ = &connection;
+    if (item.check == wire::ChecksumCheck::Wrong && !connection.reported_checksum) {
+        connection.reported_checksum = true;
+        remark(Event::TcpBadChecksum, item, &connection);
+    }
+    if (judgement.event != Event::None && judgement.event != Event::TcpTombstone) {
+        remark(judgement.event, item, &connection);
+    }
+    if (judgement.drop) {
+        drop(item, judgement.event);
+        depart(item, &connection);
+        if (fresh && !connection.ended) {
+            forget(connection);
+        }
+        return;
+    }
+    connection.last_seen = now_;
+    connection.packets.at(from_client_ ? 0 : 1) += 1;
+    connection.bytes.at(from_client_ ? 0 : 1) += judgement.size;
+    if (judgement.handshake_completed) {
+        table_.leave_half_open(connection);
+    }
+    if (fresh) {
+        timers_.arm(connection, stream::deadline_of(connection, options_.settings.tcp));
+        if (!announce(item, connection)) {
+            depart(item, &connection);
+            return;
+        }
+    } else if (connection.state != state_before) {
+        const Instant deadline = stream::deadline_of(connection, options_.settings.tcp);
+        if (deadline < connection.deadline) {
+            timers_.arm(connection, deadline);
+        }
+    }
+    if (judgement.trimmed) {
+        const std::uint32_t there = item.headers.end - item.headers.payload;
+        const std::uint32_t skip = std::min(judgement.skip, there);
+        item.frame.size = output::trim_payload(
+            item.headers, item.frame.mutable_bytes(),
+            {.skip = skip, .size = std::min(judgement.size, there - skip)});
+        item.frame.original_size = item.frame.size + item.headers.cut;
+        item.changed = true;
+        lent_ = false;
+    }
+    if (connection.listener != flow::kNoIndex) {
+        listen(item, connection, segment, judgement);
+    }
+    depart(item, &connection);
+    if (judgement.reset && !connection.ended) {
+        end(connection, judgement.reason, nullptr);
+    }
+}
+
+// tcp-connection-new, then whether anybody listens; false: refused.
+bool Worker::announce(Item& item, flow::Connection& connection) {
+    if (script_->listens(Hook::TcpConnectionNew)) {
+        begin_event(&item);
+        show_connection(connection, true);
+        const RunStatus status = script_->run(Hook::TcpConnectionNew);
+        if (!finish_connection_event(status, &item) || item.dropped) {
+            return false;
+        }
+    }
+    if (is_listened(connection)) {
+        connection.listener = listeners_->add();
+    }
+    return true;
+}
+
+bool Worker::is_listened(const flow::Connection& connection) const {
+    return script_->stream_rules() != 0 || connection.dissector > kHttpDissector;
+}
+
+// Puts the connection at hand before Lua.
+void Worker::show_connection(const flow::Connection& connection, bool from_client) {
+    context_.has_connection = 1;
+    context_.connection = connection.script == flow::kNoIndex ? HAKA_NONE : connection.script;
+    context_.direction = from_client ? 1 : 0;
+}
+
+// As finish_event(), for hooks whose failure concerns the connection. False: it was decided.
+bool Worker::finish_connection_event(RunStatus status, Item* item) {
+    if (status == RunStatus::Failed && options_.settings.lua.on_error == Exception::Drop &&
+        connection_ != nullptr) {
+        decisions_.push_back({.kind = DecisionKind::Drop,
+                              .index = connection_->index,
+                              .id = connection_->id,
+                              .rule = script_->failed_rule(),
+                              .reason = Event::RuleError});
+        status = RunStatus::Done;
+    }
+    (void)finish_event(status, item);
+    context_.has_connection = 0;
+    context_.connection = HAKA_NONE;
+    return !connection_decided_ && !fatal_;
+}
+
+void Worker::listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                    const stream::Judgement& judgement) {
+    Listener& listener = listeners_->at(connection.listener);
+    const std::size_t mine = from_client_ ? 0 : 1;
+    const bool has_data = judgement.size != 0;
+    const bool from_client = from_client_;
+    if (has_data && !store(item, connection, listener, judgement)) {
+        return;
+    }
+    if (judgement.fin) {
+        (void)listener.buffers.at(mine).fin(connection.half(from_client).fin_offset);
+    }
+    if (judgement.ack_advanced) {
+        listener.buffers.at(1 - mine).acknowledged(judgement.acknowledged);
+    }
+    if (has_data || (segment.flags & wire::kFin) != 0) {
+        if (!show(&item, connection, from_client)) {
+            return;
+        }
+    }
+    if (close_lost_hole(&item, connection, true, HoleRule::WhenOld)) {
+        (void)close_lost_hole(&item, connection, false, HoleRule::WhenOld);
+    }
+}
+
+// Adds the accepted bytes to the stream; false: the connection was decided or is let go.
+bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
+                   const stream::Judgement& judgement) {
+    stream::StreamBuffer& buffer = listener.buffers.at(from_client_ ? 0 : 1);
+    // After a trim the accepted bytes are the whole payload.
+    const std::uint32_t skip = judgement.trimmed ? 0 : judgement.skip;
+    const std::uint32_t there = item.headers.end - item.headers.payload;
+    const std::uint32_t size = std::min(judgement.size, there - std::min(skip, there));
+    const MutableByteView bytes =
+        item.frame.mutable_bytes().subspan(item.headers.payload + skip, size);
+    stream::Added added = buffer.add(judgement.offset, bytes);
+    if (added.refused == Event::None && size < judgement.size) {
+        const auto gap = buffer.add_gap(judgement.offset + size, judgement.size - size);
+        added.refused = gap.refused;
+        summary_.stream_gaps += 1;
+    }
+    summary_.stream_bytes += added.available;
+    if (added.refused != Event::None) {
+        const auto& exceptions = options_.settings.exceptions;
+        return refuse(&item, connection, added.refused,
+                      added.refused == Event::TcpStreamMemory ? exceptions.memory
+                                                              : exceptions.hold);
+    }
+    if (added.differs) {
+        if (!connection.reported_overlap) {
+            connection.reported_overlap = true;
+            remark(Event::TcpOverlapDiffers, item, &connection);
+        } else {
+            summary_.count_event(Event::TcpOverlapDiffers);
+        }
+        if (!options_.settings.pass_through && buffer.rewrite(judgement.offset, bytes).changed) {
+            item.changed = true;
+            item.to_fix |= HAKA_CHANGED_TRANSPORT;
+            lent_ = false;
+        }
+    }
+    return true;
+}
+
+// A hole whose bytes the receiver has acknowledged: the capture lost them. An ACK may run ahead of
+// its data by some packets, so only an old hole is closed. False: the connection was decided.
+bool Worker::close_lost_hole(Item* item, flow::Connection& connection, bool of_client,
+                             HoleRule rule) {
+    Listener& listener = listeners_->at(connection.listener);
+    const std::size_t half = of_client ? 0 : 1;
+    stream::StreamBuffer& buffer = listener.buffers.at(half);
+    const std::uint64_t hole = buffer.acknowledged_hole();
+    Listener::Hole& seen = listener.holes.at(half);
+    if (hole == 0) {
+        seen = {};
+        return true;
+    }
+    const std::uint64_t packets = std::uint64_t{connection.packets[0]} + connection.packets[1];
+    if (seen.since == 0 || seen.at != buffer.end()) {
+        seen = {.since = packets, .at = buffer.end()};
+    }
+    if (rule == HoleRule::WhenOld &&
+        packets - seen.since < options_.settings.tcp.early_ack_packets) {
+        return true;
+    }
+    seen = {};
+    const stream::Added added = buffer.add_gap(buffer.end(), hole);
+    summary_.stream_gaps += 1;
+    summary_.stream_bytes += added.available;
+    if (item != nullptr) {
+        remark(Event::TcpGap, *item, &connection);
+    } else {
+        summary_.count_event(Event::TcpGap);
+    }
+    return show(item, connection, of_client);
+}
+
+bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
+    const std::uint32_t index = connection.listener;
+    const std::size_t half = of_client ? 0 : 1;
+    while (true) {
+        Listener& listener = listeners_->at(index);
+        listeners_->present(listener, half);
+        RunStatus status = RunStatus::Done;
+        if (script_->listens(Hook::TcpConnectionUp)) {
+            begin_event(item);
+            show_connection(connection, of_client);
+            context_.streams = listener.streams.data();
+            status = script_->run(Hook::TcpConnectionUp);
+            if (!finish_connection_event(status, item)) {
+                return false;
+            }
+        }
+        if (connection.dissector > kHttpDissector) {
+            begin_event(item);
+            show_connection(connection, of_client);
+            context_.streams = listener.streams.data();
+            status = script_->run_stream(dissectors_[connection.dissector]);
+            if (!finish_connection_event(status, item)) {
+                return false;
+            }
+        }
+        context_.streams = nullptr;
+        stream::StreamBuffer& buffer = listener.buffers.at(half);
+        std::uint64_t gained = buffer.release(listeners_->settle(listener, half));
+        if (!check_undecided(item, connection, listener, half)) {
+            return false;
+        }
+        if (gained == 0 && buffer.at_gap()) {
+            gained = buffer.release(buffer.end());
+        }
+        if (gained == 0) {
+            return true;
+        }
+        summary_.stream_bytes += gained;
+    }
+}
+
+// The bound on what rules keep while they wait; false: the connection was decided.
+bool Worker::check_undecided(Item* item, flow::Connection& connection, Listener& listener,
+                             std::size_t half) {
+    const stream::StreamBuffer& buffer = listener.buffers.at(half);
+    const std::uint64_t kept = buffer.end() - buffer.begin();
+    if (kept == 0) {
+        listener.undecided.at(half) = false;
+        return true;
+    }
+    if (!listener.undecided.at(half)) {
+        listener.undecided.at(half) = true;
+        listener.undecided_since.at(half) = now_;
+    }
+    const auto& tcp = options_.settings.tcp;
+    if (kept <= tcp.undecided_bytes_max &&
+        now_ - listener.undecided_since.at(half) <= tcp.undecided_time_max) {
+        return true;
+    }
+    return refuse(item, connection, Event::TcpHoldLimit, options_.settings.exceptions.hold);
+}
+
+// A limit was reached: what the setting says becomes of the connection; false: nobody listens to
+// it any more.
+bool Worker::refuse(Item* item, flow::Connection& connection, Event event, Exception exception) {
+    if (item != nullptr) {
+        remark(event, *item, &connection);
+    } else {
+        summary_.count_event(event);
+    }
+    if (options_.settings.pass_through) {
+        exception = Exception::Bypass;
+    }
+    switch (exception) {
+        case Exception::Pass:
+            return true;
+        case Exception::Bypass:
+            release_listener(connection);
+            return false;
+        case Exception::Drop:
+        case Exception::Reset:
+            break;
+    }
+    const auto kind = exception == Exception::Drop ? DecisionKind::Drop : DecisionKind::Reset;
+    decisions_.push_back({.kind = kind,
+                          .index = connection.index,
+                          .id = connection.id,
+                          .rule = 0,
+                          .reason = event});
+    settle_decisions(item);
+    return false;
+}
+
+}  // namespace haka::engine

@@ -1,0 +1,434 @@
+#include "engine/worker.h"
+
+#include <algorithm>
+
+#include "output/forge.h"
+#include "wire/segment.h"
+
+namespace haka::engine {
+
+using script::Hook;
+using script::RunStatus;
+
+Worker::Worker(const WorkerOptions& options)
+    : options_(options),
+      spread_key_(flow::HashKey::from_seed(options.settings.seed)),
+      table_(options.settings.tcp, options.settings.seed),
+      timers_(table_),
+      fragments_(options.settings.fragments, options.settings.seed),
+      stream_memory_(options.settings.tcp),
+      slots_(options.settings.lua.packets_max) {
+    context_.packets = slots_.data();
+    context_.connection = HAKA_NONE;
+    eve_options_.ipv6 = options.settings.eve_ipv6_compress ? report::Ipv6Form::Compressed
+                                                           : report::Ipv6Form::Expanded;
+}
+
+Worker::~Worker() = default;
+
+Worker::Made Worker::make(const WorkerOptions& options) {
+    std::unique_ptr<Worker> worker(new Worker(options));
+    Journal loading;  // What a policy says while it loads is told by run().
+    worker->journal_ = &loading;
+    auto loaded = script::Script::load(options.script, *worker, worker->context_);
+    worker->journal_ = nullptr;
+    if (loaded.script == nullptr) {
+        return {nullptr, std::move(loaded.error)};
+    }
+    worker->script_ = std::move(loaded.script);
+    script::Script& script = *worker->script_;
+    worker->listeners_ =
+        std::make_unique<Listeners>(worker->stream_memory_, script.stream_rules() + 1);
+    for (const Hook down : {Hook::TcpConnectionDown, Hook::TcpDown, Hook::UdpDown, Hook::IcmpDown,
+                            Hook::Ipv4Down, Hook::Ipv6Down, Hook::RawDown}) {
+        worker->has_down_hooks_ = worker->has_down_hooks_ || script.listens(down);
+    }
+    worker->tcp_on_ = !script.is_disabled("tcp");
+    worker->connections_on_ = worker->tcp_on_ && !script.is_disabled("tcp-connection");
+    worker->drops_by_rule_.resize(script.rules().size());
+    worker->rule_times_.resize(script.rules().size());
+    loading.commit();
+    loading.take(worker->loading_journal_);
+    return {std::move(worker), {}};
+}
+
+Worker::AtWork Worker::at_work() const {
+    return {.rule = __atomic_load_n(&context_.rule, __ATOMIC_RELAXED),
+            .packet = packet_at_work_.load(std::memory_order_relaxed)};
+}
+
+bool Worker::owns(const Item& item) const {
+    return options_.settings.workers == 1 ||
+           flow::hash_address_pair(item.headers, item.frame.data, spread_key_) %
+                   options_.settings.workers ==
+               options_.index;
+}
+
+// The work that needs no state, done for a batch so that the table's slots are on their way while
+// the next packets' headers are read.
+void Worker::prepare(Item& item, const Frame& frame) {
+    item = {};
+    item.frame = frame;
+    item.headers = wire::find_headers(frame.link, frame.bytes());
+    item.owned = owns(item);
+    if (!item.owned) {
+        return;
+    }
+    const wire::Headers& headers = item.headers;
+    if (options_.settings.checksums != ChecksumMode::None && headers.ip_version != 0) {
+        if (headers.ip_version == 4 && headers.transport <= frame.size) {
+            const std::uint32_t size = std::uint32_t{frame.data[headers.net] & 15U} * 4;
+            item.bad_ipv4_checksum =
+                !wire::verify_ipv4_header(frame.bytes().subspan(headers.net, size));
+        }
+        item.check = wire::verify_transport(headers, frame.bytes());
+    }
+    if (headers.transport_ok && headers.protocol == wire::kProtocolTcp) {
+        item.key = flow::make_flow_key(headers, frame.data);
+        item.hash = table_.hash(item.key.key);
+        table_.prefetch(item.hash);
+    }
+}
+
+void Worker::walk(std::span<Frame> frames, Journal& journal, const std::atomic<bool>& stop) {
+    journal_ = &journal;
+    while (!frames.empty() && !stop.load(std::memory_order_relaxed) && !fatal_) {
+        const std::size_t count = std::min(frames.size(), kBatch);
+        for (std::size_t i = 0; i < count; ++i) {
+            prepare(batch_.at(i), frames[i]);
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            if (batch_.at(i).hash != 0) {
+                table_.prefetch_connection(batch_.at(i).hash);
+            }
+        }
+        for (std::size_t i = 0; i < count && !fatal_; ++i) {
+            tick(batch_.at(i).frame);
+            if (batch_.at(i).owned) {
+                walk_item(batch_.at(i));
+            }
+            journal_->commit();
+        }
+        frames = frames.subspan(count);
+    }
+    journal_ = nullptr;
+}
+
+// Time is the packet's; every worker is told of every packet's, so timers run out for all alike.
+void Worker::tick(const Frame& frame) {
+    now_ = frame.when;
+    order_ = {.packet = frame.number};
+    alerts_ = 0;
+    context_.now = now_.ns;
+    context_.packet_number = frame.number;
+    packet_at_work_.store(frame.number, std::memory_order_relaxed);
+    if (timers_.due(now_)) {
+        expire(now_);
+    }
+    if (fragments_.due(now_)) {
+        fragments_.expire(now_);
+        for (const auto& dropped : fragments_.dropped()) {
+            summary_.packets_dropped += 1;
+            summary_.count_drop(dropped.event);
+        }
+    }
+}
+
+void Worker::walk_item(Item& item) {
+    const Frame& frame = item.frame;
+    summary_.packets_in += 1;
+    summary_.bytes_in += frame.size;
+    if (!summary_.first_packet || now_ < *summary_.first_packet) {
+        summary_.first_packet = now_;
+    }
+    if (!summary_.last_packet || now_ > *summary_.last_packet) {
+        summary_.last_packet = now_;
+    }
+    item_ = &item;
+    connection_ = nullptr;
+    connection_decided_ = false;
+    lent_ = false;
+    if (item.headers.cut != 0) {
+        remark(Event::FrameSnaplen, item, nullptr);
+    }
+    if (!script_->listens(Hook::RawUp) || run_packet_hook(Hook::RawUp, item)) {
+        if (item.headers.malformed != Event::None) {
+            summary_.malformed_frames += 1;
+            remark(item.headers.malformed, item, nullptr);
+            if (options_.settings.exceptions.malformed == Exception::Drop) {
+                drop(item, item.headers.malformed);
+            }
+        }
+        if (item.headers.ip_version != 0 && !item.dropped) {
+            walk_ip(item);
+        } else {
+            depart(item, nullptr);
+        }
+    } else {
+        depart(item, nullptr);
+    }
+    if (!to_send_.empty() || !resets_.empty()) {
+        send_pending();
+    }
+    item_ = nullptr;
+    connection_ = nullptr;
+}
+
+void Worker::walk_ip(Item& item) {
+    const Hook up = item.headers.ip_version == 4 ? Hook::Ipv4Up : Hook::Ipv6Up;
+    if (!check_checksums(item) || (script_->listens(up) && !run_packet_hook(up, item))) {
+        depart(item, nullptr);
+        return;
+    }
+    if (item.headers.fragment) {
+        walk_fragment(item);
+    } else {
+        walk_transport(item);
+    }
+}
+
+// Fragments are held; once the last one has come, the joined datagram is what goes on.
+void Worker::walk_fragment(Item& item) {
+    const auto outcome = fragments_.add(item.frame, item.headers, now_);
+    for (const auto& dropped : fragments_.dropped()) {
+        summary_.packets_dropped += 1;
+        summary_.count_drop(dropped.event);
+    }
+    switch (outcome.kind) {
+        case flow::FragmentOutcome::Held:
+        case flow::FragmentOutcome::Duplicate:
+            return;
+        case flow::FragmentOutcome::Refused:
+            remark(outcome.event, item, nullptr);
+            drop(item, outcome.event);
+            depart(item, nullptr);
+            return;
+        case flow::FragmentOutcome::Joined:
+            break;
+    }
+    Item joined;
+    joined.frame = fragments_.joined();
+    joined.headers = wire::find_headers(joined.frame.link, joined.frame.bytes());
+    joined.joined = true;
+    if (options_.settings.checksums != ChecksumMode::None) {
+        joined.check = wire::verify_transport(joined.headers, joined.frame.bytes());
+    }
+    if (joined.headers.transport_ok && joined.headers.protocol == wire::kProtocolTcp) {
+        joined.key = flow::make_flow_key(joined.headers, joined.frame.data);
+        joined.hash = table_.hash(joined.key.key);
+    }
+    item_ = &joined;
+    lent_ = false;
+    if (check_checksums(joined)) {
+        walk_transport(joined);
+    } else {
+        depart(joined, nullptr);
+    }
+    item_ = &item;
+}
+
+void Worker::walk_transport(Item& item) {
+    const wire::Headers& headers = item.headers;
+    Hook up = Hook::TcpUp;
+    switch (headers.protocol) {
+        case wire::kProtocolTcp:
+            if (headers.transport_ok && tcp_on_) {
+                walk_tcp(item);
+                return;
+            }
+            depart(item, nullptr);
+            return;
+        case wire::kProtocolUdp:
+            up = Hook::UdpUp;
+            break;
+        case wire::kProtocolIcmp:
+        case wire::kProtocolIcmpv6:
+            up = Hook::IcmpUp;
+            break;
+        default:
+            if (script_->has_protocol(headers.protocol)) {
+                begin_event(&item);
+                finish_event(script_->run_protocol(headers.ip_version, headers.protocol), &item);
+            }
+            depart(item, nullptr);
+            return;
+    }
+    if (headers.transport_ok && script_->listens(up)) {
+        run_packet_hook(up, item);
+    }
+    depart(item, nullptr);
+}
+
+// After a rule changed bytes: where its headers are now.
+void Worker::reread(Item& item) {
+    item.headers = wire::find_headers(item.frame.link, item.frame.bytes());
+    if (item.headers.transport_ok && item.headers.protocol == wire::kProtocolTcp) {
+        item.key = flow::make_flow_key(item.headers, item.frame.data);
+        item.hash = table_.hash(item.key.key);
+    }
+}
+
+// False: the packet is dropped for it. A wrong checksum in a capture is most often the capture's
+// (the sender's card would have made it right), so by default it is counted and forgiven.
+bool Worker::check_checksums(Item& item) {
+    Event event = Event::None;
+    if (item.bad_ipv4_checksum) {
+        event = Event::Ipv4BadChecksum;
+    } else if (item.check == wire::ChecksumCheck::Wrong) {
+        event = wire::bad_checksum_event(item.headers.protocol);
+    }
+    if (event == Event::None) [[likely]] {
+        return true;
+    }
+    summary_.checksum_errors += 1;
+    if (options_.settings.checksums == ChecksumMode::All) {
+        remark(event, item, nullptr);
+        drop(item, event);
+        return false;
+    }
+    if (event != Event::TcpBadChecksum) {  // TCP: once a connection, when it is known.
+        remark(event, item, nullptr);
+    }
+    return true;
+}
+
+void Worker::begin_event(Item* item) {
+    event_ = event_ == UINT32_MAX ? 1 : event_ + 1;
+    context_.event = event_;
+    context_.ended = 0;
+    context_.rule = 0;
+    context_.streams = nullptr;
+    if (item == nullptr) {
+        slots_.lend_nothing();
+        return;
+    }
+    if (!lent_) {
+        slots_.lend(*item);
+        lent_ = true;
+    }
+    slots_.renew();
+}
+
+// What a rule did to the packet at hand; false: it is dropped, or the engine ends.
+bool Worker::finish_event(RunStatus status, Item* item) {
+    if (status != RunStatus::Done) {
+        if (status == RunStatus::Fatal) {
+            fatal_ = true;
+        } else if (item != nullptr &&
+                   options_.settings.lua.on_error == Exception::Drop) {
+            drop(*item, Event::RuleError);
+            item->rule = script_->failed_rule();
+        }
+    }
+    haka_packet& slot = slots_.at(0);
+    if (item != nullptr && slot.changed != 0) {
+        item->changed = true;
+        item->to_fix |= slot.changed;
+        slot.changed = 0;
+        reread(*item);
+        lent_ = false;
+    }
+    if (!decisions_.empty()) {
+        settle_decisions(item);
+    }
+    if (item == nullptr) {
+        return !fatal_;
+    }
+    return !item->dropped && !item->taken && !fatal_;
+}
+
+bool Worker::run_packet_hook(Hook hook, Item& item) {
+    begin_event(&item);
+    return finish_event(script_->run(hook), &item);
+}
+
+void Worker::drop(Item& item, Event reason) {
+    if (item.dropped) {
+        return;
+    }
+    item.dropped = true;
+    item.reason = reason;
+    item.rule = context_.rule;
+}
+
+report::Where Worker::where_of(const Item& item, const flow::Connection* connection) const {
+    report::Where where;
+    where.when = item.frame.when;
+    where.packet = item.frame.number;
+    const wire::Headers& headers = item.headers;
+    where.vlan = headers.vlan;
+    where.vlan_count = headers.vlan_count;
+    if (headers.ip_version == 0) {
+        return where;
+    }
+    where.ip_version = headers.ip_version;
+    where.protocol = headers.protocol;
+    const std::uint8_t* net = item.frame.data + headers.net;
+    if (headers.ip_version == 4) {
+        where.source = Address::ipv4(load_be32(net + 12));
+        where.destination = Address::ipv4(load_be32(net + 16));
+    } else {
+        where.source = Address::ipv6(net + 8);
+        where.destination = Address::ipv6(net + 24);
+    }
+    if (headers.transport_ok) {
+        const std::uint8_t* transport = item.frame.data + headers.transport;
+        const bool has_ports =
+            headers.protocol == wire::kProtocolTcp || headers.protocol == wire::kProtocolUdp;
+        where.source_port = has_ports ? load_be16(transport) : transport[0];
+        where.destination_port = has_ports ? load_be16(transport + 2) : transport[1];
+    }
+    if (connection != nullptr) {
+        where.flow_id = report::make_flow_id(
+            connection->start, report::flow_hash(connection->key, wire::kProtocolTcp));
+        where.to_server = from_client_;
+    }
+    return where;
+}
+
+// Counts an engine event and tells it as an EVE anomaly.
+void Worker::remark(Event event, const Item& item, const flow::Connection* connection) {
+    summary_.count_event(event);
+    if (!options_.writes_eve) {
+        return;
+    }
+    eve_text_.clear();
+    held_back_.clear();
+    if (early_limiter_.admit(event, now_, held_back_)) {
+        report::append_anomaly(eve_text_, event, where_of(item, connection), eve_options_);
+    }
+    journal_->stage({.order = order_, .when = now_, .kind = RecordKind::Alert, .event = event}, {},
+                    eve_text_);
+}
+
+void Worker::stage_alert(const report::Alert& alert, const report::Where& where, Event limit) {
+    text_.clear();
+    eve_text_.clear();
+    if (options_.shows_alerts) {
+        report::append_alert(text_, alert, where, options_.out_style);
+    }
+    if (options_.writes_eve) {
+        report::append_alert(eve_text_, alert, where, eve_options_);
+    }
+    journal_->stage({.order = order_, .when = now_, .kind = RecordKind::Alert, .event = limit},
+                    text_, eve_text_);
+}
+
+report::Summary Worker::summary() const {
+    report::Summary summary = summary_;
+    summary.connections_open = table_.size();
+    const auto& rules = script_->rules();
+    for (std::size_t i = 0; i < drops_by_rule_.size() && i < rules.size(); ++i) {
+        if (drops_by_rule_[i] != 0) {
+            summary.drops_by_rule[i == 0 ? "(engine)" : rules[i].name] += drops_by_rule_[i];
+        }
+        if (rule_times_[i].calls != 0) {
+            auto& time = summary.lua_time[rules[i].name];
+            time.calls += rule_times_[i].calls;
+            time.total.ns += rule_times_[i].total.ns;
+        }
+    }
+    return summary;
+}
+
+}  // namespace haka::engine

@@ -1,0 +1,251 @@
+// One worker: walks the packets that are its own through all rooms, in order, and writes what comes
+// of them into the block's journal. It owns its connections, streams and Lua state and shares
+// nothing, so nothing here is locked.
+//
+// The walk of a packet is in worker.cc (layers), tcp_walk.cc (connections), connection_end.cc
+// (timers and ends), departure.cc (down hooks, what leaves); what Lua asks for is in worker_host.cc.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/settings.h"
+#include "capture/block.h"
+#include "engine/item.h"
+#include "engine/journal.h"
+#include "engine/listeners.h"
+#include "engine/packet_slots.h"
+#include "flow/connection_table.h"
+#include "flow/fragments.h"
+#include "flow/timer_wheel.h"
+#include "output/reset.h"
+#include "report/console.h"
+#include "report/eve.h"
+#include "report/flow_id.h"
+#include "report/limiter.h"
+#include "report/summary.h"
+#include "script/script.h"
+#include "stream/tracker.h"
+
+namespace haka::engine {
+
+struct WorkerOptions {
+    Settings settings;
+    script::Options script;
+    std::uint32_t index = 0;
+    bool writes_packets = false;  // -w was given.
+    bool writes_eve = false;
+    bool shows_alerts = true;
+    report::ConsoleStyle out_style;
+    report::ConsoleStyle log_style;
+};
+
+class Worker final : public script::Host {
+public:
+    struct Made {
+        std::unique_ptr<Worker> worker;  // Null when the policy can't be loaded.
+        std::string error;
+    };
+    [[nodiscard]] static Made make(const WorkerOptions& options);
+    ~Worker() override;
+
+    // Walks the frames of `block` that belong to this worker. Stops early when `stop` is set.
+    void walk(std::span<Frame> frames, Journal& journal, const std::atomic<bool>& stop);
+    // The input has ended: fragments, connections, on_exit.
+    void finish(Journal& journal);
+
+    [[nodiscard]] report::Summary summary() const;
+    [[nodiscard]] script::Script& script() { return *script_; }
+    // What the policy logged and printed while it loaded: records as in a journal.
+    [[nodiscard]] const std::vector<std::uint8_t>& loading_journal() const {
+        return loading_journal_;
+    }
+    // haka.log.fatal was called.
+    [[nodiscard]] bool is_fatal() const { return fatal_; }
+    [[nodiscard]] std::uint64_t table_memory() const { return table_.memory_bytes(); }
+
+    // For the watchdog, from another thread: the rule and packet at work. Right while the rule
+    // hangs, a guess otherwise.
+    struct AtWork {
+        std::uint32_t rule = 0;
+        std::uint64_t packet = 0;
+    };
+    [[nodiscard]] AtWork at_work() const;
+
+private:
+    static constexpr std::size_t kBatch = 32;
+    static constexpr std::uint8_t kHttpDissector = 1;  // Passes its stream on, unread.
+
+    explicit Worker(const WorkerOptions& options);
+
+    // worker.cc
+    void prepare(Item& item, const Frame& frame);
+    void walk_item(Item& item);
+    void walk_ip(Item& item);
+    void walk_fragment(Item& item);
+    void walk_transport(Item& item);
+    void reread(Item& item);
+    void tick(const Frame& frame);
+    [[nodiscard]] bool owns(const Item& item) const;
+    bool check_checksums(Item& item);
+    bool run_packet_hook(script::Hook hook, Item& item);
+    void begin_event(Item* item);
+    bool finish_event(script::RunStatus status, Item* item);
+    void drop(Item& item, Event reason);
+    void remark(Event event, const Item& item, const flow::Connection* connection);
+    [[nodiscard]] report::Where where_of(const Item& item,
+                                         const flow::Connection* connection) const;
+    void stage_alert(const report::Alert& alert, const report::Where& where, Event limit);
+
+    // tcp_walk.cc
+    void walk_tcp(Item& item);
+    [[nodiscard]] flow::Connection* open(Item& item, const wire::Segment& segment);
+    [[nodiscard]] flow::Connection* make_connection(Item& item);
+    bool announce(Item& item, flow::Connection& connection);
+    void follow(Item& item, flow::Connection& connection, const wire::Segment& segment);
+    void listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                const stream::Judgement& judgement);
+    bool store(Item& item, flow::Connection& connection, Listener& listener,
+               const stream::Judgement& judgement);
+    enum class HoleRule : std::uint8_t { WhenOld, AtOnce };
+    bool close_lost_hole(Item* item, flow::Connection& connection, bool of_client, HoleRule rule);
+    // Runs the stream's rules on what is new; false when the connection was decided.
+    bool show(Item* item, flow::Connection& connection, bool of_client);
+    bool check_undecided(Item* item, flow::Connection& connection, Listener& listener,
+                         std::size_t half);
+    bool refuse(Item* item, flow::Connection& connection, Event event, Exception exception);
+    [[nodiscard]] bool is_listened(const flow::Connection& connection) const;
+    void show_connection(const flow::Connection& connection, bool from_client);
+    bool finish_connection_event(script::RunStatus status, Item* item);
+
+    // connection_end.cc
+    void expire(Instant now);
+    void end(flow::Connection& connection, flow::EndReason reason, Item* item);
+    void forget(flow::Connection& connection);
+    void settle_decisions(Item* item);
+    void send_resets(flow::Connection& connection, const Item* item);
+    void finish_streams(flow::Connection& connection, Item* item);
+    void release_listener(flow::Connection& connection);
+
+    // departure.cc
+    void depart(Item& item, flow::Connection* connection);
+    void depart_fragments(Item& joined, flow::Connection* connection);
+    void run_down_hooks(Item& item, flow::Connection* connection);
+    void run_transport_down_hooks(Item& item, flow::Connection* connection);
+    void run_network_down_hooks(Item& item);
+    void write(const Item& item);
+    void send_pending();
+    void account(const Item& item);
+    [[nodiscard]] std::string comment_of(const Item& item) const;
+
+    // worker_host.cc: script::Host
+    bool log(report::LogLevel level, std::string_view module, std::string_view text) override;
+    bool print(std::string_view line) override;
+    std::uint64_t alert(report::Alert& alert) override;
+    int packet_new(std::uint32_t size, std::uint32_t& slot) override;
+    int packet_resize(std::uint32_t slot, std::uint32_t net_size) override;
+    int packet_take(std::uint32_t slot, std::uint32_t& taken) override;
+    int packet_send(std::uint32_t slot) override;
+    void packet_drop(std::uint32_t slot) override;
+    void packet_parse(std::uint32_t slot) override;
+    bool checksum_ok(std::uint32_t slot, bool transport) override;
+    void checksum_set(std::uint32_t slot, bool transport) override;
+    std::uint32_t connection_touch() override;
+    std::uint32_t connection_of(std::uint32_t slot, bool& from_client, bool& tombstone) override;
+    int connection_new(std::uint32_t slot, std::uint32_t& connection) override;
+    void connection_refresh(std::uint32_t connection) override;
+    int connection_drop(std::uint32_t connection) override;
+    int connection_reset(std::uint32_t connection) override;
+    int connection_close(std::uint32_t connection) override;
+    void choose_dissector(std::string_view name) override;
+    [[nodiscard]] std::string_view next_dissector() const override;
+    void rule_time(std::uint32_t rule, double seconds) override;
+
+    [[nodiscard]] bool has_room(std::size_t bytes) const;
+    [[nodiscard]] bool has_packet_memory(std::uint64_t more) const;
+    [[nodiscard]] const std::vector<script::RuleInfo>& script_rules() const;
+    void fill_where(report::Where& where, const flow::Connection& connection) const;
+    [[nodiscard]] std::uint32_t touch(flow::Connection& connection);
+    [[nodiscard]] flow::Connection* script_connection(std::uint32_t slot);
+    struct FrameOf {
+        wire::Headers headers;
+        MutableByteView bytes;
+    };
+    [[nodiscard]] FrameOf frame_of(std::uint32_t slot);
+
+    enum class DecisionKind : std::uint8_t { Drop, Reset, Close };
+    struct Decision {
+        DecisionKind kind = DecisionKind::Drop;
+        std::uint32_t index = 0;
+        std::uint64_t id = 0;
+        std::uint32_t rule = 0;
+        Event reason = Event::Rule;
+    };
+    int decide(DecisionKind kind, std::uint32_t slot);
+
+    WorkerOptions options_;
+    flow::HashKey spread_key_;
+    flow::ConnectionTable table_;
+    flow::TimerWheel timers_;
+    flow::Defragmenter fragments_;
+    stream::StreamMemory stream_memory_;
+    PacketSlots slots_;
+    std::unique_ptr<script::Script> script_;
+    std::unique_ptr<Listeners> listeners_;
+    haka_context context_{};
+    report::Summary summary_;
+    report::EveOptions eve_options_;
+
+    // What the walk of one packet shares between its parts.
+    Journal* journal_ = nullptr;
+    Order order_;
+    Instant now_;
+    Item* item_ = nullptr;                    // At hand, or null (timers, end of input).
+    flow::Connection* connection_ = nullptr;  // At hand, or null.
+    std::uint64_t sent_before_ = 0;  // Of the packet's sender, before the packet.
+    std::uint64_t fin_before_ = 0;   // The sender's fin_offset, before the packet.
+    bool from_client_ = true;
+    bool connection_decided_ = false;  // The connection at hand was dropped or reset.
+    bool settling_ = false;              // settle_decisions() is at work.
+    std::vector<Decision> decisions_;
+    struct Sent {
+        std::uint32_t slot = 0;
+        std::uint32_t rule = 0;
+    };
+    std::vector<Sent> to_send_;  // What a policy sent: leaves behind the packet at hand.
+    bool sending_ = false;       // Such a packet is on its way down.
+    LinkType last_link_ = LinkType::Ethernet;  // Of the last packet that left.
+    std::uint32_t last_interface_ = 0;
+    std::vector<output::Reset> resets_;
+    LinkType reset_link_ = LinkType::Ethernet;
+    std::uint32_t reset_interface_ = 0;
+    std::vector<std::uint8_t> resized_;  // Bytes of the packet at hand when a policy made it grow.
+    bool lent_ = false;                  // Slot 0 shows the item at hand.
+    std::uint32_t event_ = 0;
+    std::uint64_t alerts_ = 0;  // Of this order.
+
+    std::vector<std::uint32_t> expired_;
+    std::vector<haka_connection> script_connections_;
+    std::vector<std::uint32_t> free_script_connections_;
+    std::vector<std::string> dissectors_{"", "http"};  // By Connection::dissector.
+    std::vector<std::uint64_t> drops_by_rule_;
+    std::vector<report::RuleTime> rule_times_;
+    report::AlertLimiter early_limiter_;  // Saves formatting what the run's limiter won't admit.
+    std::vector<report::HeldBack> held_back_;
+    std::array<Item, kBatch> batch_;
+    std::vector<std::uint8_t> loading_journal_;
+    std::string text_;
+    std::string eve_text_;
+    std::atomic<std::uint64_t> packet_at_work_{0};
+    bool has_down_hooks_ = false;
+    bool tcp_on_ = true;
+    bool connections_on_ = true;
+    bool fatal_ = false;
+};
+
+}  // namespace haka::engine

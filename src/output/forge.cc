@@ -1,0 +1,40 @@
+#include "output/forge.h"
+
+#include <cassert>
+#include <cstring>
+
+#include "script/abi.h"
+#include "wire/checksum.h"
+
+namespace haka::output {
+
+void fix_checksums(const wire::Headers& headers, MutableByteView frame, std::uint32_t changed) {
+    if (headers.ip_version == 4 && (changed & HAKA_CHANGED_NET) != 0) {
+        wire::compute_ipv4_header(headers, frame);
+    }
+    if ((changed & HAKA_CHANGED_TRANSPORT) != 0) {
+        (void)wire::compute_transport(headers, frame);  // False: there is none to make right.
+    }
+}
+
+std::uint32_t trim_payload(wire::Headers& headers, MutableByteView frame, Kept kept) {
+    assert(headers.payload + kept.skip + kept.size <= headers.end);
+    std::uint8_t* payload = frame.data() + headers.payload;
+    std::memmove(payload, payload + kept.skip, kept.size);
+    std::uint8_t* seq = frame.data() + headers.transport + 4;
+    if ((frame[headers.transport + 13] & 2U) == 0 || kept.size != 0) {
+        store_be32(seq, load_be32(seq) + kept.skip);
+    }
+    headers.end = headers.payload + kept.size;
+    std::uint8_t* net = frame.data() + headers.net;
+    const std::uint32_t size = headers.end - headers.net;
+    if (headers.ip_version == 4) {
+        store_be16(net + 2, static_cast<std::uint16_t>(size));
+    } else {
+        store_be16(net + 4, static_cast<std::uint16_t>(size - 40));
+    }
+    fix_checksums(headers, frame, HAKA_CHANGED_NET | HAKA_CHANGED_TRANSPORT);
+    return headers.end;
+}
+
+}  // namespace haka::output

@@ -1,0 +1,70 @@
+#include "output/reset.h"
+
+#include <algorithm>
+
+#include "wire/build.h"
+
+namespace haka::output {
+namespace {
+
+constexpr std::uint8_t kRst = 4;
+constexpr std::uint8_t kAck = 16;
+
+Address address_of(const flow::Endpoint& end) {
+    constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    if (std::equal(kMapped.begin(), kMapped.end(), end.address.begin())) {
+        return Address::ipv4(load_be32(&end.address[12]));
+    }
+    return Address::ipv6(end.address.data());
+}
+
+// The next sequence number that the receiver of `half`'s bytes expects.
+std::uint32_t next_seq(const flow::Half& half, std::uint64_t received) {
+    const bool fin = half.fin_offset != UINT64_MAX && received >= half.fin_offset;
+    return half.isn + 1 + static_cast<std::uint32_t>(received) + (fin ? 1 : 0);
+}
+
+std::vector<std::uint8_t> turned(ByteView link, LinkType type) {
+    std::vector<std::uint8_t> bytes(link.begin(), link.end());
+    if (type == LinkType::Ethernet && bytes.size() >= 12) {
+        std::swap_ranges(bytes.begin(), bytes.begin() + 6, bytes.begin() + 6);
+    }
+    return bytes;
+}
+
+}  // namespace
+
+void make_resets(const flow::Connection& connection, Received received, ByteView link,
+                 LinkType link_type, std::vector<Reset>& out) {
+    const flow::Endpoint& client = connection.client();
+    const flow::Endpoint& server = connection.server();
+    const flow::Half& sent_by_client = connection.half(true);
+    const flow::Half& sent_by_server = connection.half(false);
+    const bool server_seen = sent_by_server.seen;
+
+    Reset to_client;
+    to_client.to_client = true;
+    wire::build_tcp(turned(link, link_type),
+                    {.src = address_of(server), .dst = address_of(client)},
+                    {.srcport = server.port,
+                     .dstport = client.port,
+                     .seq = server_seen ? next_seq(sent_by_server, received.by_client) : 0,
+                     .ack_seq = next_seq(sent_by_client, received.by_server),
+                     .flags = kRst | kAck},
+                    {}, to_client.bytes);
+    out.push_back(std::move(to_client));
+    if (!server_seen) {
+        return;
+    }
+    Reset to_server;
+    wire::build_tcp(link, {.src = address_of(client), .dst = address_of(server)},
+                    {.srcport = client.port,
+                     .dstport = server.port,
+                     .seq = next_seq(sent_by_client, received.by_server),
+                     .ack_seq = next_seq(sent_by_server, received.by_client),
+                     .flags = kRst | kAck},
+                    {}, to_server.bytes);
+    out.push_back(std::move(to_server));
+}
+
+}  // namespace haka::output

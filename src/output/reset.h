@@ -1,0 +1,31 @@
+// The RSTs that end a connection at both ends, each with the sequence number that its receiver
+// accepts (RFC 9293, 3.10.7.4; RFC 5961, 3.2: exactly the next one it expects).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/link_type.h"
+#include "flow/connection.h"
+
+namespace haka::output {
+
+struct Reset {
+    std::vector<std::uint8_t> bytes;  // A whole frame.
+    bool to_client = false;
+};
+
+// What the ends have received, as stream offsets behind each SYN: what of the packet at hand does
+// not leave must not be counted.
+struct Received {
+    std::uint64_t by_server = 0;  // Bytes of the client.
+    std::uint64_t by_client = 0;
+};
+
+// Appends one RST for each end that has seen the connection. Before the server's SYN was seen, the
+// client gets RST+ACK of its ISN + 1 and the server none. `link` is a link header as the client
+// sends it; its Ethernet addresses are swapped for the client.
+void make_resets(const flow::Connection& connection, Received received, ByteView link,
+                 LinkType link_type, std::vector<Reset>& out);
+
+}  // namespace haka::output
