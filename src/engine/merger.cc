@@ -11,7 +11,7 @@ Merger::Merger(const Sinks& sinks, const RunOptions& options, Conveyor* conveyor
                capture::FileWriter* writer, capture::FileSink* eve)
     : sinks_(&sinks), options_(&options), conveyor_(conveyor), writer_(writer), eve_(eve) {}
 
-void Merger::write(std::deque<Journal>& journals, std::uint64_t stop) {
+void Merger::write(std::deque<Journal>& journals, std::uint64_t last) {
     taken_.resize(journals.size());
     std::vector<RecordReader> readers;
     for (std::size_t i = 0; i < journals.size(); ++i) {
@@ -21,7 +21,7 @@ void Merger::write(std::deque<Journal>& journals, std::uint64_t stop) {
     while (true) {
         RecordReader* first = nullptr;
         for (RecordReader& reader : readers) {
-            if (!reader.done() && reader.head().order.packet < stop &&
+            if (!reader.done() && reader.head().order.packet <= last &&
                 (first == nullptr || reader.head().order < first->head().order)) {
                 first = &reader;
             }

@@ -23,8 +23,8 @@ public:
     Merger(const Sinks& sinks, const RunOptions& options, Conveyor* conveyor,
            capture::FileWriter* writer, capture::FileSink* eve);
 
-    // Writes the records of these journals that stand before packet `stop`.
-    void write(std::deque<Journal>& journals, std::uint64_t stop = UINT64_MAX);
+    // Writes the records of these journals up to those of packet `last`.
+    void write(std::deque<Journal>& journals, std::uint64_t last = UINT64_MAX);
     void write(ByteView records);  // Of one worker alone.
     // What the limiter still holds back, then everything out of the buffers.
     void finish();

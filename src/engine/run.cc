@@ -201,7 +201,7 @@ void Run::abandon(std::size_t index, std::string why) {
         std::this_thread::sleep_for(kLook / 5);
     }
     for (Stage* stage : conveyor_->unfinished()) {
-        merger_->write(stage->journals, hung.packet);
+        merger_->write(stage->journals, hung.packet - 1);
     }
     say(fmt::format(fmt::runtime(why), describe(hung)));
     outcome_.must_abandon = true;

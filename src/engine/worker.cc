@@ -416,7 +416,10 @@ void Worker::stage_alert(const report::Alert& alert, const report::Where& where,
 
 report::Summary Worker::summary() const {
     report::Summary summary = summary_;
-    summary.connections_open = table_.size();
+    summary.connections_open = summary.connections;
+    for (const std::uint64_t ended : summary.connections_ended) {
+        summary.connections_open -= ended;
+    }
     const auto& rules = script_->rules();
     for (std::size_t i = 0; i < drops_by_rule_.size() && i < rules.size(); ++i) {
         if (drops_by_rule_[i] != 0) {

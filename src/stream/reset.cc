@@ -1,0 +1,87 @@
+// Which RST is believed (RFC 5961, 3).
+#include <algorithm>
+
+#include "stream/sight.h"
+
+namespace haka::stream::detail {
+
+namespace {
+
+using flow::Connection;
+using flow::EndReason;
+using flow::Half;
+using flow::State;
+using wire::kAck;
+using wire::Segment;
+
+Judgement believe_reset(const Sight& sight, EndReason reason) {
+    Judgement judgement;
+    Connection& connection = sight.connection;
+    judgement.trimmed = sight.segment.payload_size != 0;
+    judgement.event = judgement.trimmed ? Event::TcpRstData : Event::None;
+    judgement.acknowledged = sight.to.acked;
+    touch(connection, sight.now);
+    if (connection.state != State::Closed && connection.state != State::TimeWait) {
+        judgement.reset = true;
+        judgement.reason = reason;
+        connection.state = State::Closed;
+    }
+    return judgement;
+}
+
+// RFC 5961, 3.2: believed only where the receiver expects the next byte. That is the end of what
+// was sent or, if something of it was lost on the way, what the receiver acknowledged.
+bool is_exact_reset(const Half& from, std::int64_t begin) {
+    const auto sent = static_cast<std::int64_t>(from.sent_end) + (is_fin_seen(from) ? 1 : 0);
+    const auto acked = static_cast<std::int64_t>(from.acked) + (from.fin_acked ? 1 : 0);
+    return begin == sent || begin == acked;
+}
+
+}  // namespace
+
+Judgement judge_reset(const Sight& sight) {
+    Half& from = sight.from;
+    const Segment& segment = sight.segment;
+    if (!from.seen && !sight.to.seen) {
+        return dropped(Event::TcpNoConnection);
+    }
+    if (!from.seen) {
+        // The answer to a SYN must name it (RFC 9293, 3.10.7.3).
+        if (!sight.has(kAck)) {
+            return dropped(Event::TcpRstInexact);
+        }
+        const std::int64_t ack = offset_of(segment.ack, sight.to);
+        return ack >= 0 && ack <= static_cast<std::int64_t>(sight.to.sent_end)
+                   ? believe_reset(sight, EndReason::Refused)
+                   : dropped(Event::TcpBadAck);
+    }
+    if (segment.signature != from.signed_segments) {
+        return dropped(Event::TcpSignature);
+    }
+    if (is_old(sight, 0)) {
+        return dropped(Event::TcpOldTimestamp);
+    }
+    if (!sight.to.seen && from.has_noted_ack && segment.seq == from.noted_ack) {
+        // It answers a challenge ACK that the other end sent in place of a SYN/ACK.
+        from.has_noted_ack = false;
+        Judgement judgement;
+        judgement.trimmed = segment.payload_size != 0;
+        judgement.event = judgement.trimmed ? Event::TcpRstData : Event::None;
+        return judgement;
+    }
+    if (sight.has(kAck) && sight.to.seen && !is_good_ack(sight, offset_of(segment.ack, sight.to))) {
+        return dropped(Event::TcpBadAck);
+    }
+    const std::int64_t begin = offset_of(segment.seq, from);
+    if (is_exact_reset(from, begin)) {
+        return believe_reset(sight, EndReason::Reset);
+    }
+    if (sight.connection.state == State::Closed) {
+        return dropped(Event::TcpAfterReset);
+    }
+    const bool inside = begin >= static_cast<std::int64_t>(from.acked) &&
+                        begin <= static_cast<std::int64_t>(from.window_end);
+    return dropped(inside ? Event::TcpRstInexact : Event::TcpRstOutOfWindow);
+}
+
+}  // namespace haka::stream::detail
