@@ -202,11 +202,13 @@ local function generate(name)
         end
         emit("if context.ended ~= 0 then context.rule = 0 return end\n")
     end
-    for _, group in ipairs(groups) do
+    -- A group is left by goto: a loop that runs once would keep the JIT compiler from seeing the
+    -- whole hook as one trace.
+    for place, group in ipairs(groups) do
         local entries = hooks[name] and hooks[name][group]
         if entries then
             local g = group.definition
-            emit("repeat local ret, go\n")
+            emit("do\n")
             local self = bound(g)
             if g.init then call(group.init_number, ("%s(%s, pkt)"):format(bound(g.init), self)) end
             for _, entry in ipairs(entries) do
@@ -224,16 +226,16 @@ local function generate(name)
                 if g.continue then
                     local more = bound(g.continue)
                         call(group.continue_number, ("%s(%s, pkt, ret)"):format(more, self), "go = ")
-                    emit("if not go then break end\n")
+                    emit("if not go then goto group_", place, " end\n")
                     emit("ret = nil\n")
                 end
             end
             if g.fini then call(group.fini_number, ("%s(%s, pkt)"):format(bound(g.fini), self)) end
-            emit("until true\n")
+            emit("end ::group_", place, "::\n")
         end
     end
     local source = "local v, context, api, run_streamed = ...\n" .. table.concat(locals) ..
-        "return function(pkt)\n" .. table.concat(out) .. "context.rule = 0\nend\n"
+        "return function(pkt) local ret, go\n" .. table.concat(out) .. "context.rule = 0\nend\n"
     local compiled = assert(loadstring(source, "=haka/hook:" .. name))
     return compiled(values, context, api, rule.run_streamed), cursors
 end

@@ -166,7 +166,8 @@ void HeldPieces::clear() {
 
 bool HeldPieces::differs(std::uint64_t offset, ByteView bytes) const {
     const std::uint64_t end = offset + bytes.size();
-    for (auto it = first_touching(offset); it != pieces_.end() && it->first < end; ++it) {
+    for (auto it = first_touching(offset); !bytes.empty() && it != pieces_.end() && it->first < end;
+         ++it) {
         const auto& [begin, piece] = *it;
         const std::uint64_t from = std::max(begin, offset);
         const std::uint64_t size = std::min(begin + piece.size, end) - from;
@@ -181,7 +182,8 @@ bool HeldPieces::differs(std::uint64_t offset, ByteView bytes) const {
 bool HeldPieces::overwrite(std::uint64_t offset, MutableByteView bytes) const {
     bool changed = false;
     const std::uint64_t end = offset + bytes.size();
-    for (auto it = first_touching(offset); it != pieces_.end() && it->first < end; ++it) {
+    for (auto it = first_touching(offset); !bytes.empty() && it != pieces_.end() && it->first < end;
+         ++it) {
         const auto& [begin, piece] = *it;
         const std::uint64_t from = std::max(begin, offset);
         const std::uint64_t size = std::min(begin + piece.size, end) - from;

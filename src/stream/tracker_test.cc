@@ -1,50 +1,19 @@
 #include "stream/tracker.h"
 
-#include <string>
-#include <vector>
-
 #include <gtest/gtest.h>
 
-#include "stream/talk.h"
+#include "stream/tracker_fixture.h"
 
 namespace haka::stream {
-
 namespace {
 
-using flow::EndReason;
 using flow::State;
 using test::Step;
 using test::Talk;
-
-class TrackerTest : public ::testing::TestWithParam<Mode> {
-protected:
-    [[nodiscard]] bool live() const { return GetParam() == Mode::Live; }
-    // Dropped for this reason, and without a trace.
-    static void expect_dropped(Talk& talk, bool from_client, const Step& step, Event event) {
-        const flow::Connection before = talk.connection;
-        const Judgement judgement = talk.say(from_client, step);
-        EXPECT_TRUE(judgement.drop) << step.flags << ' ' << step.seq;
-        EXPECT_EQ(event_name(judgement.event), event_name(event)) << step.flags << ' ' << step.seq;
-        EXPECT_EQ(talk.connection.state, before.state);
-        EXPECT_EQ(talk.connection.last_seen, before.last_seen);
-        EXPECT_EQ(talk.connection.half(from_client).sent_end, before.half(from_client).sent_end);
-        EXPECT_EQ(talk.connection.half(!from_client).acked, before.half(!from_client).acked);
-    }
-    static void expect_passes(const Judgement& judgement, std::uint32_t size = 0) {
-        EXPECT_FALSE(judgement.drop);
-        EXPECT_FALSE(judgement.new_attempt);
-        EXPECT_FALSE(judgement.trimmed);
-        EXPECT_EQ(judgement.event, Event::None);
-        EXPECT_EQ(judgement.size, size);
-    }
-
-    Talk t{GetParam()};
-};
+class TrackerTest : public test::TrackerTest {};
 
 INSTANTIATE_TEST_SUITE_P(BothModes, TrackerTest, ::testing::Values(Mode::File, Mode::Live),
-                         [](const auto& suite) {
-                             return std::string(suite.param == Mode::Live ? "Live" : "File");
-                         });
+                         test::mode_name);
 
 TEST_P(TrackerTest, WholeLifeOfAConnection) {
     expect_passes(t.client({.flags = "S"}));
@@ -83,115 +52,6 @@ TEST_P(TrackerTest, WholeLifeOfAConnection) {
     EXPECT_FALSE(t.client({.flags = "A", .seq = 102, .ack = 62}).closed);
 }
 
-TEST_P(TrackerTest, SimultaneousOpenKeepsTheDirectionOfTheFirstSyn) {
-    expect_passes(t.client({.flags = "S"}));
-    expect_passes(t.server({.flags = "S"}));
-    EXPECT_EQ(t.connection.state, State::SynReceived);
-    expect_passes(t.client({.flags = "SA", .seq = 0, .ack = 1}));
-    EXPECT_TRUE(t.server({.flags = "SA", .seq = 0, .ack = 1}).handshake_completed);
-    EXPECT_EQ(t.connection.state, State::Established);
-}
-
-TEST_P(TrackerTest, SplitHandshakeOfFivePackets) {
-    t.client({.flags = "S"});
-    expect_passes(t.server({.flags = "A", .seq = 0, .ack = 1}));
-    expect_passes(t.server({.flags = "S"}));
-    expect_passes(t.client({.flags = "SA", .seq = 0, .ack = 1}));
-    EXPECT_TRUE(t.server({.flags = "A", .seq = 1, .ack = 1}).handshake_completed);
-}
-
-TEST_P(TrackerTest, RepeatedSynsPassAndChangeNothing) {
-    t.client({.flags = "S"});
-    expect_passes(t.client({.flags = "S"}));
-    t.server({.flags = "SA", .ack = 1});
-    expect_passes(t.server({.flags = "SA", .ack = 1}));
-    expect_passes(t.client({.flags = "S"}));
-    t.client({.flags = "A", .seq = 1, .ack = 1});
-    expect_passes(t.client({.flags = "S"}));
-    expect_passes(t.server({.flags = "SA", .ack = 1}));
-    EXPECT_EQ(t.connection.state, State::Established);
-}
-
-TEST_P(TrackerTest, SynAckMustAcknowledgeTheSyn) {
-    t.client({.flags = "S"});
-    expect_dropped(t, false, {.flags = "SA", .ack = 0}, Event::TcpBadAck);
-    expect_dropped(t, false, {.flags = "SA", .ack = 2}, Event::TcpBadAck);
-    expect_dropped(t, false, {.flags = "SA", .ack = 1'000'000}, Event::TcpBadAck);
-    expect_passes(t.server({.flags = "SA", .ack = 1}));
-}
-
-TEST_P(TrackerTest, SynInsideAConnectionIsNotForwarded) {
-    t.shake();
-    for (const std::int64_t seq : {1LL, 2LL, 30000LL, -5LL, 1LL << 30}) {
-        expect_dropped(t, true, {.flags = "S", .seq = seq}, Event::TcpSynInConnection);
-        expect_dropped(t, false, {.flags = "S", .seq = seq}, Event::TcpSynInConnection);
-        expect_dropped(t, false, {.flags = "SA", .seq = seq, .ack = 1}, Event::TcpSynInConnection);
-    }
-    // The server's challenge ACK to a forwarded repetition passes.
-    expect_passes(t.server({.flags = "A", .seq = 1, .ack = 1}));
-}
-
-TEST_P(TrackerTest, AnotherSynBeforeAnyAnswerIsAnotherAttempt) {
-    t.client({.flags = "S"});
-    const Judgement judgement = t.client({.flags = "S", .seq = 77});
-    EXPECT_TRUE(judgement.new_attempt);
-    EXPECT_EQ(t.connection.half(true).isn, 0xffff'fff0U);
-}
-
-TEST_P(TrackerTest, ChallengeAckInSynSentPassesAndTheRstThatQuotesIt) {
-    t.client({.flags = "S"});
-    expect_passes(t.server({.flags = "A", .seq = 500, .ack = 40'000}));
-    expect_dropped(t, true, {.flags = "R", .seq = 39'999}, Event::TcpRstOutOfWindow);
-    expect_passes(t.client({.flags = "R", .seq = 40'000}));
-    EXPECT_EQ(t.connection.state, State::SynSent);
-    expect_passes(t.client({.flags = "S"}));
-    expect_passes(t.server({.flags = "SA", .ack = 1}));
-    EXPECT_EQ(t.connection.state, State::SynReceived);
-}
-
-TEST_P(TrackerTest, SynDataIsStrippedWithoutFastOpen) {
-    const Judgement judgement = t.client({.flags = "S", .size = 20});
-    EXPECT_FALSE(judgement.drop);
-    EXPECT_TRUE(judgement.trimmed);
-    EXPECT_EQ(judgement.size, 0U);
-    EXPECT_EQ(judgement.event, Event::TcpSynData);
-    expect_dropped(t, false, {.flags = "SA", .ack = 21}, Event::TcpBadAck);
-    const Judgement reply = t.server({.flags = "SA", .ack = 1, .size = 5});
-    EXPECT_TRUE(reply.trimmed);
-    EXPECT_EQ(reply.size, 0U);
-}
-
-TEST_P(TrackerTest, SynDataWithFastOpenAreTheFirstBytes) {
-    const Judgement judgement = t.client({.flags = "S", .size = 20, .fast_open = true});
-    expect_passes(judgement, 20);
-    EXPECT_EQ(judgement.offset, 0U);
-    const Judgement taken = t.server({.flags = "SA", .ack = 21, .size = 5});
-    expect_passes(taken, 5);
-    EXPECT_EQ(taken.acknowledged, 20U);
-    expect_passes(t.client({.flags = "A", .seq = 21, .ack = 6}));
-    EXPECT_EQ(t.connection.state, State::Established);
-}
-
-TEST_P(TrackerTest, FastOpenIgnoredByTheServerRepeatsItsData) {
-    t.client({.flags = "S", .size = 20, .fast_open = true});
-    expect_passes(t.server({.flags = "SA", .ack = 1}));
-    const Judgement again = t.client({.flags = "A", .seq = 1, .ack = 1, .size = 20});
-    expect_passes(again, 20);
-    EXPECT_EQ(again.offset, 0U);
-}
-
-TEST_P(TrackerTest, WindowScaleIsBoundedTo14) {
-    t.shake({.flags = "S", .scale = 30}, {.flags = "SA", .ack = 1, .scale = 7});
-    EXPECT_EQ(t.connection.half(true).window_scale, 14);
-    EXPECT_EQ(t.connection.half(false).window_end, 65535ULL << 14);
-}
-
-TEST_P(TrackerTest, WindowsAreNotScaledUnlessBothEndsDo) {
-    t.shake({.flags = "S", .scale = 7});
-    t.client({.flags = "A", .seq = 1, .ack = 1, .window = 1000});
-    EXPECT_EQ(t.connection.half(false).window_end, 65535U);
-}
-
 TEST_P(TrackerTest, ImpossibleFlagsAreDropped) {
     t.shake();
     for (const char* flags : {"", "P", "F", "U", "FPU", "SF", "SFA", "SR", "SRA", "FRA", "FRPAU"}) {
@@ -207,19 +67,6 @@ TEST_P(TrackerTest, BadOptionsAreDropped) {
     t.shake();
     expect_dropped(t, true, {.flags = "A", .seq = 1, .ack = 1, .bad = Event::TcpBadOption},
                    Event::TcpBadOption);
-}
-
-TEST_P(TrackerTest, OnlyASynBegins) {
-    for (const char* flags : {"A", "SA", "R", "RA", "FA"}) {
-        for (const bool from_client : {true, false}) {
-            Talk fresh(GetParam());
-            const Step step = {.flags = flags, .seq = 1, .ack = 1};
-            EXPECT_FALSE(begins_connection(fresh.segment_of(from_client, step)));
-            EXPECT_TRUE(fresh.say(from_client, step).drop) << flags;
-        }
-    }
-    EXPECT_TRUE(begins_connection(t.segment_of(true, {.flags = "SEW"})));
-    EXPECT_FALSE(begins_connection(t.segment_of(true, {.flags = "S", .bad = Event::TcpBadOption})));
 }
 
 TEST_P(TrackerTest, SegmentBeforeTheIsnIsTrimmed) {  // A5
@@ -298,61 +145,6 @@ TEST_P(TrackerTest, UnannouncedSignatureIsDropped) {
     expect_dropped(signing, true, {.flags = "R", .seq = 1}, Event::TcpSignature);
 }
 
-// --- Reset (scenarios C)
-
-TEST_P(TrackerTest, RstAnswersTheSyn) {
-    t.client({.flags = "S"});
-    expect_dropped(t, false, {.flags = "R", .seq = 0}, Event::TcpRstInexact);
-    expect_dropped(t, false, {.flags = "RA", .seq = 0, .ack = 2}, Event::TcpBadAck);
-    const Judgement refused = t.server({.flags = "RA", .seq = 0, .ack = 1});
-    EXPECT_TRUE(refused.reset);
-    EXPECT_EQ(refused.reason, EndReason::Refused);
-    EXPECT_EQ(t.connection.state, State::Closed);
-}
-
-TEST_P(TrackerTest, RstIsBelievedOnlyAtTheExactNumber) {
-    t.shake();
-    t.client({.flags = "A", .seq = 1, .ack = 1, .size = 100});
-    for (const std::int64_t seq : {2LL, 100LL, 102LL, 60'000LL}) {
-        expect_dropped(t, true, {.flags = "R", .seq = seq}, Event::TcpRstInexact);
-    }
-    for (const std::int64_t seq : {0LL, -70'000LL, 70'000LL, 1LL << 30}) {
-        expect_dropped(t, true, {.flags = "R", .seq = seq}, Event::TcpRstOutOfWindow);
-    }
-    expect_dropped(t, true, {.flags = "RA", .seq = 101, .ack = 1LL << 29}, Event::TcpBadAck);
-    const Judgement judgement = t.client({.flags = "RA", .seq = 101, .ack = 1});
-    EXPECT_TRUE(judgement.reset);
-    EXPECT_EQ(judgement.reason, EndReason::Reset);
-    expect_dropped(t, false, {.flags = "A", .seq = 1, .ack = 101, .size = 10},
-                   Event::TcpAfterReset);
-    expect_dropped(t, true, {.flags = "A", .seq = 101, .ack = 1, .size = 10}, Event::TcpAfterReset);
-    // The end repeats itself where the other may still be alive.
-    expect_passes(t.client({.flags = "R", .seq = 101}));
-}
-
-TEST_P(TrackerTest, RstThatAnswersAChallengeQuotesTheAck) {
-    t.shake();
-    t.client({.flags = "A", .seq = 1, .ack = 1, .size = 100});
-    t.server({.flags = "A", .seq = 1, .ack = 51});  // The rest was lost behind us.
-    EXPECT_TRUE(t.client({.flags = "R", .seq = 51}).reset);
-}
-
-TEST_P(TrackerTest, RstBehindItsFin) {
-    t.shake();
-    t.client({.flags = "FA", .seq = 1, .ack = 1, .size = 10});
-    expect_dropped(t, true, {.flags = "R", .seq = 11}, Event::TcpRstInexact);
-    EXPECT_TRUE(t.client({.flags = "R", .seq = 12}).reset);
-}
-
-TEST_P(TrackerTest, DataInARstIsStripped) {
-    t.shake();
-    const Judgement judgement = t.client({.flags = "R", .seq = 1, .size = 12});
-    EXPECT_TRUE(judgement.reset);
-    EXPECT_TRUE(judgement.trimmed);
-    EXPECT_EQ(judgement.size, 0U);
-    EXPECT_EQ(judgement.event, Event::TcpRstData);
-}
-
 TEST_P(TrackerTest, OldTimestampsAreDropped) {
     t.shake({.flags = "S", .timestamp = 1 << 28}, {.flags = "SA", .ack = 1, .timestamp = 5});
     const std::int64_t now = (1 << 28) + 10;
@@ -371,8 +163,6 @@ TEST_P(TrackerTest, OldTimestampsAreDropped) {
     }
     expect_passes(t.client({.flags = "A", .seq = 11, .ack = 1, .size = 10}), 10);
 }
-
-// --- Closing (scenarios E)
 
 TEST_P(TrackerTest, DataBehindTheFinIsCutOff) {
     t.shake();
@@ -435,32 +225,6 @@ TEST_P(TrackerTest, WindowIsExactLive) {
     } else {
         expect_passes(t.client({.flags = "A", .seq = 65035, .ack = 1, .size = 503}), 503);
     }
-}
-
-// --- Ports used again (scenarios F)
-
-TEST_P(TrackerTest, SynAfterTheEndIsANewAttempt) {
-    t.shake();
-    t.client({.flags = "FA", .seq = 1, .ack = 1});
-    t.server({.flags = "FA", .seq = 1, .ack = 2});
-    if (live()) {
-        expect_dropped(t, true, {.flags = "S", .seq = 999}, Event::TcpSynInConnection);
-    } else {
-        EXPECT_TRUE(t.client({.flags = "S", .seq = 999}).new_attempt);
-    }
-    t.client({.flags = "A", .seq = 2, .ack = 2});
-    ASSERT_EQ(t.connection.state, State::TimeWait);
-    EXPECT_TRUE(t.client({.flags = "S", .seq = 999}).new_attempt);
-    EXPECT_TRUE(t.server({.flags = "S", .seq = 999}).new_attempt);
-    EXPECT_FALSE(t.client({.flags = "S"}).new_attempt);  // An old duplicate.
-    expect_passes(t.server({.flags = "FA", .seq = 1, .ack = 2}));
-}
-
-TEST_P(TrackerTest, SynAfterAResetIsANewAttempt) {
-    t.client({.flags = "S"});
-    t.server({.flags = "RA", .ack = 1});
-    EXPECT_TRUE(t.client({.flags = "S"}).new_attempt);
-    EXPECT_TRUE(t.client({.flags = "S", .seq = 5}).new_attempt);
 }
 
 TEST_P(TrackerTest, TombstoneIsSilentButForANewSyn) {
