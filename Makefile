@@ -1,0 +1,121 @@
+# What people type. CMake does the work; see CMakeLists.txt.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 30
+# Folder of reference captures that are not part of the project; tests that need it skip without.
+HAKA_CAPTURES ?=
+BENCH_DATA ?= build/bench-data
+export DESTDIR
+
+BUILD_PACKAGES := g++ cmake ninja-build ccache pkg-config libfmt-dev libcli11-dev \
+    libtomlplusplus-dev libluajit-5.1-dev libpcap-dev zlib1g-dev libgtest-dev
+TEST_PACKAGES := luajit python3 tshark
+CHECK_PACKAGES := clang-format-14 clang-tidy-14 luajit python3
+FUZZ_PACKAGES := clang-14 libclang-rt-14-dev llvm-14 python3
+BENCH_PACKAGES := libnids-dev libtins-dev nginx-light curl apache2-utils openssh-server openssh-client \
+    iproute2 ethtool tcpdump python3
+
+DEBUG := build/debug
+RELEASE := build/release
+CHECK := build/check
+FUZZ := build/fuzz
+CONFIGURE := cmake --log-level=WARNING -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccache \
+    -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DHAKA_CAPTURES='$(abspath $(HAKA_CAPTURES))' -S .
+CTEST := ctest --output-on-failure -j $(JOBS)
+OUR_CODE := find src fuzz bench tests \( -name '*.h' -o -name '*.cc' \) -print0
+
+.PHONY: help setup setup-test run build test test-debug test-release bench fuzz fuzz-long fuzzers check \
+    check-format check-layers check-headers check-tidy install clean
+
+help:
+	@echo "make run        the firewall example over a sample capture (installs, builds, runs)"
+	@echo "make test       every test: Debug with sanitizers, then Release"
+	@echo "make check      format, layers, headers, clang-tidy"
+	@echo "make bench      speed and memory, compared with others"
+	@echo "make fuzz       every fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS); make fuzz-long: an hour each"
+	@echo "make install    to PREFIX=$(PREFIX), below DESTDIR"
+	@echo "make setup      only installs the Debian packages that a build needs"
+	@echo "make clean      removes build/"
+
+setup:
+	@tools/install-packages.sh $(BUILD_PACKAGES)
+
+build: setup
+	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
+	@cmake --build $(RELEASE) -j $(JOBS) --target haka
+
+run: build
+	@echo
+	@echo "haka run -r samples/captures/firewall.pcap -w build/firewall.pcapng samples/firewall/policy.lua"
+	@echo
+	@$(RELEASE)/haka run -r samples/captures/firewall.pcap -w build/firewall.pcapng \
+	    samples/firewall/policy.lua
+	@echo
+	@echo "What left is in build/firewall.pcapng."
+
+test: test-debug test-release
+
+setup-test: setup
+	@tools/install-packages.sh $(TEST_PACKAGES)
+
+test-debug: setup-test
+	@$(CONFIGURE) -B $(DEBUG) -DCMAKE_BUILD_TYPE=Debug -DSANITIZE=ON
+	@cmake --build $(DEBUG) -j $(JOBS)
+	@$(CTEST) --test-dir $(DEBUG)
+
+test-release: setup-test
+	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
+	@cmake --build $(RELEASE) -j $(JOBS)
+	@$(CTEST) --test-dir $(RELEASE)
+
+bench: setup
+	@tools/install-packages.sh $(BENCH_PACKAGES)
+	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release -DHAKA_BENCH=ON
+	@cmake --build $(RELEASE) -j $(JOBS) --target haka bench_tools
+	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	    $$as_root bench/make-traffic.sh $(RELEASE)/bench $(BENCH_DATA)
+	@bench/bench.py --data $(BENCH_DATA) --tools $(RELEASE)/bench --haka $(RELEASE)/haka \
+	    --log-option=--log
+
+fuzzers: setup
+	@tools/install-packages.sh $(FUZZ_PACKAGES)
+	@$(CONFIGURE) -B $(FUZZ) -DCMAKE_BUILD_TYPE=Release -DFUZZ=ON -DCMAKE_C_COMPILER=clang-14 \
+	    -DCMAKE_CXX_COMPILER=clang++-14
+	@cmake --build $(FUZZ) -j $(JOBS) --target fuzzers
+
+fuzz: fuzzers
+	@fuzz/run.sh $(FUZZ)/fuzz $(FUZZ_SECONDS)
+
+fuzz-long: fuzzers
+	@fuzz/run.sh $(FUZZ)/fuzz 3600
+
+check: check-format check-layers check-headers check-tidy
+
+check-format: setup
+	@tools/install-packages.sh $(CHECK_PACKAGES)
+	@$(OUR_CODE) | xargs -0 clang-format-14 --dry-run -Werror
+
+check-layers: setup
+	@tools/install-packages.sh $(CHECK_PACKAGES)
+	@luajit tools/tidy.lua src
+
+check-headers: setup
+	@$(CONFIGURE) -B $(CHECK) -DCMAKE_BUILD_TYPE=Release
+	@cmake --build $(CHECK) -j $(JOBS) --target all_verify_interface_header_sets generated
+
+check-tidy: check-headers
+	@tools/install-packages.sh $(CHECK_PACKAGES)
+	@run-clang-tidy-14 -quiet -j $(JOBS) -p $(CHECK) '/src/.*\.cc$$' 2>&1 | \
+	    { grep -vE '^clang-tidy-14 |warnings? (generated|treated)|^Suppressed|^Use -header-filter' || true; }
+
+install: build
+	@cmake --install $(RELEASE) --prefix '$(PREFIX)'
+
+clean:
+	rm -rf $(DEBUG) $(RELEASE) $(CHECK) $(FUZZ)

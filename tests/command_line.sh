@@ -1,0 +1,70 @@
+#!/bin/bash
+# The program as a shell sees it: exit status, which stream, nothing written over.
+#   command_line.sh HAKA
+set -u
+haka=${1:?usage: command_line.sh HAKA}
+here=$(cd "$(dirname "$0")" && pwd)
+capture=$(realpath "$here/../samples/captures/http-get.pcapng")
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+failed=0
+
+# expect STATUS WORDS_ON_STDOUT WORDS_ON_STDERR ARGUMENT...: words must stand there; "" is nothing.
+expect() {
+    local status=$1 out=$2 err=$3 got
+    shift 3
+    "$haka" "$@" >out 2>err </dev/null
+    got=$?
+    [ $got = "$status" ] && matches out "$out" && matches err "$err" && return
+    echo "FAILED: haka $*: status $got, expected $status; output '$out', errors '$err' expected"
+    sed 's/^/  out: /' out
+    sed 's/^/  err: /' err
+    failed=1
+}
+matches() {
+    if [ -z "$2" ]; then [ ! -s "$1" ]; else grep -qF -- "$2" "$1"; fi
+}
+
+echo 'print("loaded")' >policy.lua
+echo 'haka.rule{ hooks = { "tcp-uq" }, eval = function () end }' >wrong-hook.lua
+echo 'local x = = 1' >syntax.lua
+head -c 700 "$capture" >damaged.pcapng
+echo 'workers = "two"' >wrong.toml
+
+expect 0 "haka check POLICY.lua" ""
+expect 0 "haka " "" --version
+expect 0 "Exit status" "" run --help
+expect 2 "" "did you mean run?" rnu
+expect 2 "" "give -r FILE" run policy.lua
+expect 2 "" "did you mean --profile?" run -r "$capture" --profil policy.lua
+expect 2 "" "later release" run -i eth0 policy.lua
+expect 2 "" "wrong.toml:1:11: workers must be" run -r "$capture" -c wrong.toml policy.lua
+expect 2 "" "missing.lua" run -r "$capture" missing.lua
+expect 2 "" "missing.pcap" run -r missing.pcap policy.lua
+expect 2 "" "policy.lua" run -r policy.lua policy.lua
+expect 2 "" "syntax.lua:1" run -r "$capture" syntax.lua
+expect 2 "" "tcp-up" run -r "$capture" wrong-hook.lua
+expect 2 "" "out.txt" run -r "$capture" -w out.txt policy.lua
+expect 2 "" "nonsense" run -r "$capture" -f "nonsense nonsense" policy.lua
+expect 0 "loaded" "packets" run -r "$capture" -w out.pcap policy.lua
+expect 0 "loaded" "" run -q -r "$capture" policy.lua
+expect 1 "loaded" "damaged.pcapng" run -r damaged.pcapng -w out.pcap policy.lua
+expect 0 "" "" check policy.lua
+expect 2 "" "tcp-up" check wrong-hook.lua
+sed -n '/^\.nf/,/^\.fi/{/^\./d; s/\\-/-/g; p}' "$here/../packaging/haka.1" >manual.toml
+grep -q "^workers" manual.toml || { echo "FAILED: no settings in the manual page"; failed=1; }
+expect 0 "" "" check -c manual.toml policy.lua
+
+cp "$capture" in.pcapng
+ln in.pcapng link.pcapng
+expect 2 "" "would write over" run -r in.pcapng -w link.pcapng policy.lua
+cmp -s in.pcapng "$capture" || { echo "FAILED: the input was written over"; failed=1; }
+
+expect 0 "" "loaded" run -q -r "$capture" -w - policy.lua
+printf '\x4d\x3c\xb2\xa1' | cmp -s -n 4 - out || { echo "FAILED: -w - is no pcap"; failed=1; }
+
+"$haka" run -r "$capture" policy.lua >/dev/full 2>err
+[ $? = 1 ] && grep -q "No space left" err || { echo "FAILED: a full disk is not told"; failed=1; }
+
+exit $failed
