@@ -82,9 +82,11 @@ Added StreamBuffer::add_gap(std::uint64_t offset, std::uint64_t size) {
     if (offset >= last) {
         return added;
     }
-    // A gap right behind the end is what frees held bytes: no limit stands in its way.
-    if (offset != end_) {
-        added.refused = hold_refusal(held_.gap_cost_of(offset, last - offset));
+    // The first hole's gap is what frees held bytes: only the memory cap stands in its way.
+    const HeldPieces::Cost cost = held_.gap_cost_of(offset, last - offset);
+    const bool first_hole = offset == end_ && !at_gap() && cost.pieces == 1;
+    if (!first_hole) {
+        added.refused = hold_refusal(cost);
     }
     if (added.refused != Event::None) {
         return added;

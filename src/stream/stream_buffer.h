@@ -54,7 +54,8 @@ public:
     Added add(std::uint64_t offset, ByteView bytes);
 
     // Bytes that never come (cut by the snaplen, or acknowledged but not in the capture). What is
-    // known of the range stays known.
+    // known of the range stays known. The hold limit never refuses a gap that is the first hole
+    // alone.
     Added add_gap(std::uint64_t offset, std::uint64_t size);
 
     // Where the stream ends; the first call counts. Held bytes behind it are dropped. False and
