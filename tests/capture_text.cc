@@ -14,7 +14,7 @@ constexpr std::int64_t kNanoseconds = 1'000'000'000;
 int print_all(haka::capture::FileReader& reader) {
     haka::capture::Block block;
     while (reader.read(block)) {
-        for (const haka::capture::Frame& frame : block.frames) {
+        for (const haka::Frame& frame : block.frames) {
             fmt::print("{}.{:09} {}{}\n", frame.when.ns / kNanoseconds,
                        frame.when.ns % kNanoseconds, haka::wire::to_text(frame.bytes(), frame.link),
                        frame.size == frame.original_size ? "" : " (cut)");

@@ -47,22 +47,23 @@ expect 2 "" "syntax.lua:1" run -r "$capture" syntax.lua
 expect 2 "" "tcp-up" run -r "$capture" wrong-hook.lua
 expect 2 "" "out.txt" run -r "$capture" -w out.txt policy.lua
 expect 2 "" "nonsense" run -r "$capture" -f "nonsense nonsense" policy.lua
-expect 0 "loaded" "packets" run -r "$capture" -w out.pcap policy.lua
 expect 0 "loaded" "" run -q -r "$capture" policy.lua
-expect 1 "loaded" "damaged.pcapng" run -r damaged.pcapng -w out.pcap policy.lua
-expect 0 "" "" check policy.lua
+expect 1 "loaded" "damaged.pcapng" run -r damaged.pcapng -w damaged.pcap policy.lua
+expect 0 "loaded" "packets" run -r "$capture" -w out.pcap policy.lua
+expect 0 "no rules" "" check policy.lua
 expect 2 "" "tcp-up" check wrong-hook.lua
 sed -n '/^\.nf/,/^\.fi/{/^\./d; s/\\-/-/g; p}' "$here/../packaging/haka.1" >manual.toml
 grep -q "^workers" manual.toml || { echo "FAILED: no settings in the manual page"; failed=1; }
-expect 0 "" "" check -c manual.toml policy.lua
+expect 0 "no rules" "" check -c manual.toml policy.lua
 
 cp "$capture" in.pcapng
 ln in.pcapng link.pcapng
 expect 2 "" "would write over" run -r in.pcapng -w link.pcapng policy.lua
 cmp -s in.pcapng "$capture" || { echo "FAILED: the input was written over"; failed=1; }
 
-expect 0 "" "loaded" run -q -r "$capture" -w - policy.lua
-printf '\x4d\x3c\xb2\xa1' | cmp -s -n 4 - out || { echo "FAILED: -w - is no pcap"; failed=1; }
+"$haka" run -q -r "$capture" -w - policy.lua 2>err | cmp -s - out.pcap ||
+    { echo "FAILED: -w - doesn't write what -w FILE writes"; failed=1; }
+matches err "loaded" || { echo "FAILED: prints mix with packets"; failed=1; }
 
 "$haka" run -r "$capture" policy.lua >/dev/full 2>err
 [ $? = 1 ] && grep -q "No space left" err || { echo "FAILED: a full disk is not told"; failed=1; }
