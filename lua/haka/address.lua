@@ -305,6 +305,8 @@ return {
     v4 = v4,
     v6 = v6,
     is = function(value) return istype(address_t, value) end,
+    is_v4 = function(value) return is_address(value, V4) end,
+    is_v6 = function(value) return is_address(value, V6) end,
     ipv4 = { addr = addr4, network = network_maker("ipv4", V4, 32, addr4) },
     ipv6 = { addr = addr6, network = network_maker("ipv6", V6, 128, addr6) },
 }
