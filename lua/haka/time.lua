@@ -70,7 +70,8 @@ local get = {
 
 local function toseconds(self)
     if not istype(time_t, self) then return fail("time:toseconds: call it as time:toseconds()") end
-    return tonumber(self.ns) / 1e9
+    local seconds, nanos = split(self)
+    return seconds + nanos / 1e9  -- The nanoseconds since 1970 are more than a number holds exactly.
 end
 
 local KNOWN = { seconds = true, micro_seconds = true, toseconds = true }
@@ -89,10 +90,12 @@ time_t = ffi.metatype("struct haka_time", {
     __eq = function(a, b) return istype(time_t, a) and istype(time_t, b) and a.ns == b.ns end,
     __lt = less,
     __le = less_or_equal,
-    -- The seconds between two times; a difference too far apart for integers is right as a float.
+    -- The seconds between two times, however far apart.
     __sub = function(a, b)
         check_pair(a, b, "-")
-        return tonumber(a.ns) / 1e9 - tonumber(b.ns) / 1e9
+        local a_seconds, a_nanos = split(a)
+        local b_seconds, b_nanos = split(b)
+        return (a_seconds - b_seconds) + (a_nanos - b_nanos) / 1e9
     end,
     __tostring = text,
     __metatable = "time",

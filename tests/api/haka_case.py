@@ -93,7 +93,7 @@ class HakaCase(unittest.TestCase):
         result = self.run_policy('local expect = require("expect") ' + policy, frames, *arguments,
                                  **options)
         self.assertNotIn("NOT AS EXPECTED", result.out, result)
-        self.assertNotIn(" error lua", result.err, result)
+        self.assertNotIn(" error ", result.err, result)
         self.assertIn(f"held {held} failed 0", result.lines(), result)
         return result
 
