@@ -49,6 +49,7 @@ namespace haka {
     X(TcpAfterReset, "tcp.after-reset", "a segment after a believed RST")                         \
     X(TcpDataAfterFin, "tcp.data-after-fin", "data behind a FIN")                                 \
     X(TcpOverlapDiffers, "tcp.overlap-differs", "a retransmission carries other bytes than the first copy") \
+    X(TcpUrgent, "tcp.urgent", "urgent data is passed on as plain data")                          \
     X(TcpGap, "tcp.gap", "bytes that the receiver acknowledged are missing")                      \
     X(TcpHoldLimit, "tcp.hold-limit", "too many bytes or segments are held")                      \
     X(TcpStreamMemory, "tcp.stream-memory", "all stream memory is in use")                        \

@@ -97,10 +97,13 @@ void Worker::follow(Item& item, flow::Connection& connection, const wire::Segmen
     sent_before_ = sender.sent_end;
     fin_before_ = sender.fin_offset;
     const flow::State state_before = connection.state;
-    const stream::Judgement judgement = stream::judge(
+    stream::Judgement judgement = stream::judge(
         connection, from_client_, segment, now_, options_.settings.tcp, stream::Mode::File);
+    judgement.trimmed = judgement.trimmed && !options_.settings.pass_through;
     if (judgement.new_attempt) {
-        end(connection, flow::EndReason::Reused, nullptr);
+        const bool over = connection.state == flow::State::TimeWait ||
+                          connection.state == flow::State::Closed;
+        end(connection, over ? flow::EndReason::Closed : flow::EndReason::Reused, nullptr);
         forget(connection);
         flow::Connection* successor = open(item, segment);
         if (successor == nullptr) {
@@ -155,6 +158,7 @@ void Worker::follow(Item& item, flow::Connection& connection, const wire::Segmen
         lent_ = false;
     }
     if (connection.listener != flow::kNoIndex) {
+        clear_urgent(item, connection, segment);
         listen(item, connection, segment, judgement);
     }
     depart(item, &connection);
@@ -180,7 +184,8 @@ bool Worker::announce(Item& item, flow::Connection& connection) {
 }
 
 bool Worker::is_listened(const flow::Connection& connection) const {
-    return script_->stream_rules() != 0 || connection.dissector > kHttpDissector;
+    return script_->stream_rules() != 0 || connection.dissector > kHttpDissector ||
+           options_.settings.tcp.normalise == Normalise::All;
 }
 
 // Puts the connection at hand before Lua.
@@ -230,6 +235,22 @@ void Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
     if (close_lost_hole(&item, connection, true, HoleRule::WhenOld)) {
         (void)close_lost_hole(&item, connection, false, HoleRule::WhenOld);
     }
+}
+
+// Receivers differ in what becomes of urgent bytes; as plain ones all deliver what was inspected.
+void Worker::clear_urgent(Item& item, const flow::Connection& connection,
+                          const wire::Segment& segment) {
+    std::uint8_t* tcp = item.frame.data + item.headers.transport;
+    const bool is_urgent = (segment.flags & wire::kUrg) != 0 || load_be16(tcp + 18) != 0;
+    if (!is_urgent || !options_.settings.tcp.clear_urgent || options_.settings.pass_through) {
+        return;
+    }
+    remark(Event::TcpUrgent, item, &connection);
+    tcp[13] = static_cast<std::uint8_t>(tcp[13] & ~wire::kUrg);
+    store_be16(tcp + 18, 0);
+    item.changed = true;
+    item.to_fix |= HAKA_CHANGED_TRANSPORT;
+    lent_ = false;
 }
 
 // Adds the accepted bytes to the stream; false: the connection was decided or is let go.

@@ -110,6 +110,8 @@ private:
     void follow(Item& item, flow::Connection& connection, const wire::Segment& segment);
     void listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
                 const stream::Judgement& judgement);
+    void clear_urgent(Item& item, const flow::Connection& connection,
+                      const wire::Segment& segment);
     bool store(Item& item, flow::Connection& connection, Listener& listener,
                const stream::Judgement& judgement);
     enum class HoleRule : std::uint8_t { WhenOld, AtOnce };

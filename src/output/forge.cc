@@ -7,6 +7,11 @@
 #include "wire/checksum.h"
 
 namespace haka::output {
+namespace {
+
+constexpr std::uint8_t kFin = 1;
+
+}  // namespace
 
 void fix_checksums(const wire::Headers& headers, MutableByteView frame, std::uint32_t changed) {
     if (headers.ip_version == 4 && (changed & HAKA_CHANGED_NET) != 0) {
@@ -22,7 +27,8 @@ std::uint32_t trim_payload(wire::Headers& headers, MutableByteView frame, Kept k
     std::uint8_t* payload = frame.data() + headers.payload;
     std::memmove(payload, payload + kept.skip, kept.size);
     std::uint8_t* seq = frame.data() + headers.transport + 4;
-    if ((frame[headers.transport + 13] & 2U) == 0 || kept.size != 0) {
+    // What is left empty stays where it was: only from there its receiver answers by an ACK.
+    if (kept.size != 0 || (frame[headers.transport + 13] & kFin) != 0) {
         store_be32(seq, load_be32(seq) + kept.skip);
     }
     headers.end = headers.payload + kept.size;
