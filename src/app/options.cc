@@ -227,7 +227,7 @@ void refuse_extras(const CLI::App& command) {
 
 // The library says `-r: 1 required TEXT missing` and the like.
 std::string in_our_words(const CLI::ParseError& error) {
-    const std::string what = error.what();
+    std::string what = error.what();
     const std::string option = what.substr(0, what.find(':'));
     if (error.get_name() == "ArgumentMismatch" && option.starts_with('-')) {
         return fmt::format("{} needs a value", option);

@@ -165,6 +165,7 @@ std::string unknown_setting(const std::vector<Setting>& table, std::string_view 
                            best.empty() ? "" : fmt::format("; did you mean [{}]?", best));
     }
     std::vector<std::string> all;
+    all.reserve(table.size());
     for (const Setting& setting : table) {
         all.push_back(setting.full_name());
     }

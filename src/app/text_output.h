@@ -24,7 +24,7 @@ public:
     [[nodiscard]] bool is_same_as(const TextOutput& other) const;
 
 private:
-    static constexpr std::size_t kGatherMax = 64 * 1024;
+    static constexpr std::size_t kGatherMax = 65'536;
 
     bool write_out(std::string_view text);
 
