@@ -4,8 +4,12 @@
 
 namespace haka::engine {
 
-Conveyor::Conveyor(capture::FileReader& reader, capture::Filter* filter, std::uint32_t workers)
-    : reader_(&reader), filter_(filter), workers_(workers) {
+Conveyor::Conveyor(capture::FileReader& reader, capture::Filter* filter, std::uint32_t workers,
+                   std::uint64_t seed)
+    : reader_(&reader),
+      filter_(filter),
+      workers_(workers),
+      spread_key_(flow::HashKey::from_seed(seed)) {
     for (std::uint32_t i = 0; i < workers + kSpareStages; ++i) {
         free_.push_back(std::make_unique<Stage>(workers));
     }
@@ -42,6 +46,15 @@ Stage* Conveyor::enter(std::uint64_t sequence) {
     }
 }
 
+// Before any worker sees the frames: rules write into them, addresses included.
+void Conveyor::spread(std::vector<Frame>& frames) const {
+    for (Frame& frame : frames) {
+        const wire::Headers headers = wire::find_headers(frame.link, frame.bytes());
+        frame.worker = static_cast<std::uint16_t>(
+            flow::hash_address_pair(headers, frame.data, spread_key_) % workers_);
+    }
+}
+
 // Reads without the lock; `loading_` keeps the others from reading too.
 void Conveyor::load(std::unique_lock<std::mutex>& lock) {
     loading_ = true;
@@ -56,6 +69,9 @@ void Conveyor::load(std::unique_lock<std::mutex>& lock) {
             break;
         }
         has_block = reader_->read(stage->block);
+    }
+    if (workers_ > 1) {
+        spread(stage->block.frames);
     }
     const std::uint64_t position = reader_->position();
     lock.lock();
@@ -73,6 +89,7 @@ void Conveyor::load(std::unique_lock<std::mutex>& lock) {
     } else {
         ended_ = true;
         free_.push_back(std::move(stage));
+        done_.notify_all();
     }
     changed_.notify_all();
 }
@@ -85,21 +102,22 @@ void Conveyor::take_out(Stage& stage) {
 }
 
 void Conveyor::leave(Stage& stage) {
-    const bool silent =
-        std::ranges::all_of(stage.journals, [](Journal& journal) { return journal.empty(); });
     const std::lock_guard lock(mutex_);
     stage.in_use -= 1;
     if (stage.in_use != 0) {
         return;
     }
+    // Only the last one may look: until then others write into their journals.
+    const bool silent =
+        std::ranges::all_of(stage.journals, [](Journal& journal) { return journal.empty(); });
     // Nothing to write, and nothing older to wait for: no need to wake the writer.
     if (silent && active_.front().get() == &stage) {
         take_out(stage);
-        if (workers_ == 1 && !ended_) {
-            return;
-        }
+        changed_.notify_all();
     }
-    changed_.notify_all();
+    if ((!active_.empty() && active_.front()->in_use == 0) || (active_.empty() && ended_)) {
+        done_.notify_all();
+    }
 }
 
 Stage* Conveyor::next_done(std::chrono::milliseconds patience) {
@@ -108,7 +126,7 @@ Stage* Conveyor::next_done(std::chrono::milliseconds patience) {
         return (!active_.empty() && active_.front()->in_use == 0) ||
                (active_.empty() && (ended_ || stopped_));
     };
-    if (!changed_.wait_for(lock, patience, ready) || active_.empty()) {
+    if (!done_.wait_for(lock, patience, ready) || active_.empty()) {
         return nullptr;
     }
     return active_.front().get();
@@ -138,6 +156,7 @@ void Conveyor::stop() {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
     changed_.notify_all();
+    done_.notify_all();
 }
 
 const capture::Interface* Conveyor::interface(std::uint32_t index) {

@@ -3,7 +3,8 @@
 //   reader -> [block 4 | block 3 | block 2] -> writer      at most kStages at a time
 //                 each worker walks every block, for the packets that are its own
 //
-// There is no reader thread: the worker that is first to need a block reads it. A block goes to the
+// There is no reader thread: the worker that is first to need a block reads it, and says which
+// worker's each frame is. A block goes to the
 // writer when all workers have left it; when nothing was said about it, it is used again at once.
 #pragma once
 
@@ -21,6 +22,7 @@
 #include "capture/file_reader.h"
 #include "capture/filter.h"
 #include "engine/journal.h"
+#include "flow/flow_key.h"
 
 namespace haka::engine {
 
@@ -30,14 +32,15 @@ struct Stage {
     capture::Block block;
     std::deque<Journal> journals;  // One a worker.
     std::uint64_t sequence = 0;
-    std::uint32_t in_use = 0;  // Workers that have not left it.
+    std::uint32_t in_use = 0;    // Workers that have not left it.
     std::uint64_t position = 0;  // Of the file, behind it.
 };
 
 class Conveyor {
 public:
-    // `filter` may be null. Both must outlive this.
-    Conveyor(capture::FileReader& reader, capture::Filter* filter, std::uint32_t workers);
+    // `filter` may be null. Both must outlive this. `seed`: of the spread over the workers.
+    Conveyor(capture::FileReader& reader, capture::Filter* filter, std::uint32_t workers,
+             std::uint64_t seed);
 
     // A worker: the block number `sequence` (0, 1, 2 ...), in order; null when the input has ended
     // or stop() was called.
@@ -64,13 +67,16 @@ private:
 
     [[nodiscard]] Stage* find(std::uint64_t sequence);
     void load(std::unique_lock<std::mutex>& lock);
+    void spread(std::vector<Frame>& frames) const;
     void take_out(Stage& stage);
 
     capture::FileReader* reader_;
     capture::Filter* filter_;
     std::uint32_t workers_;
+    flow::HashKey spread_key_;
     std::mutex mutex_;
-    std::condition_variable changed_;
+    std::condition_variable changed_;  // For workers: a block came, or room for one.
+    std::condition_variable done_;     // For the writer: the oldest block has been walked.
     std::deque<std::unique_ptr<Stage>> active_;  // Oldest first.
     std::vector<std::unique_ptr<Stage>> free_;
     std::deque<capture::Interface> interfaces_;

@@ -274,7 +274,8 @@ RunOutcome Run::go() {
         outcome_.message = std::move(error);
         return std::move(outcome_);
     }
-    conveyor_ = std::make_unique<Conveyor>(*reader_, filter_.get(), options_.settings.workers);
+    conveyor_ = std::make_unique<Conveyor>(*reader_, filter_.get(), options_.settings.workers,
+                                            options_.settings.seed);
     merger_ = std::make_unique<Merger>(sinks_, options_, conveyor_.get(), writer_.get(),
                                        eve_.get());
     merger_->write(workers_.front()->loading_journal());

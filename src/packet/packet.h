@@ -25,6 +25,7 @@ struct Frame {
     std::uint64_t number = 0;  // 1-based place in the whole input.
     std::uint32_t interface = 0;
     LinkType link = LinkType::Ethernet;
+    std::uint16_t worker = 0;  // Index of the one that walks it.
 
     [[nodiscard]] ByteView bytes() const { return {data, size}; }
     [[nodiscard]] MutableByteView mutable_bytes() const { return {data, size}; }
