@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-
 #include <fmt/format.h>
 
 #include "app/setting.h"
@@ -273,10 +272,11 @@ std::string Reader::fragment(std::string_view text) {
     const std::size_t arrow = whole.find(" > ");
     const std::size_t colon = whole.find(": ", arrow);
     const auto host = [](std::string_view name) { return name.substr(0, name.rfind('.')); };
-    std::string line = fmt::format("{} > {}: frag {}:{}{}, proto {}, length {} 0x",
-                                   host(std::string_view(whole).substr(0, arrow)),
-                                   host(std::string_view(whole).substr(arrow + 3, colon - arrow - 3)),
-                                   id, begin, read == 2 ? "" : "+", headers.protocol, end - begin);
+    std::string line =
+        fmt::format("{} > {}: frag {}:{}{}, proto {}, length {} 0x",
+                    host(std::string_view(whole).substr(0, arrow)),
+                    host(std::string_view(whole).substr(arrow + 3, colon - arrow - 3)), id, begin,
+                    read == 2 ? "" : "+", headers.protocol, end - begin);
     for (std::size_t i = begin; i < end; ++i) {
         line += fmt::format("{:02x}", parsed.bytes[data + i]);
     }

@@ -38,9 +38,10 @@ struct Case {
     std::vector<std::string> prints;
     std::vector<std::string> logs;  // Each is part of a log line, in this order.
     std::vector<std::string> eve;   // The same of EVE lines.
-    std::map<std::string, std::uint64_t, std::less<>> drops;   // By reason.
-    std::map<std::string, std::uint64_t, std::less<>> events;  // By name, of what drops nothing too.
-    std::map<std::string, std::uint64_t, std::less<>> ended;   // By reason; empty: not looked at.
+    std::map<std::string, std::uint64_t, std::less<>> drops;  // By reason.
+    std::map<std::string, std::uint64_t, std::less<>>
+        events;                                               // By name, of what drops nothing too.
+    std::map<std::string, std::uint64_t, std::less<>> ended;  // By reason; empty: not looked at.
 };
 
 struct CaseFile {

@@ -4,11 +4,10 @@
 // --accept prints what came in the form of the file, to compare by eye and to paste.
 #include <algorithm>
 #include <cstdio>
+#include <fmt/format.h>
 #include <fstream>
 #include <map>
 #include <string>
-
-#include <fmt/format.h>
 
 #include "capture/file_reader.h"
 #include "capture/file_writer.h"
@@ -47,7 +46,9 @@ std::string write_capture(const capture::test::Folder& folder, LinkType link,
                           const std::vector<Packet>& packets) {
     const std::string path = folder.file("in.pcap");
     const auto opened = capture::FileWriter::open(path);
-    const capture::Interface interface{.link = link, .snaplen = capture::kFrameSizeMax, .name = {}};
+    const capture::Interface interface {
+        .link = link, .snaplen = capture::kFrameSizeMax, .name = {}
+    };
     opened.writer->describe({interface});
     for (const Packet& packet : packets) {
         opened.writer->write({.interface = &interface,
@@ -165,7 +166,8 @@ public:
         const std::uint64_t dropped = test_.settings.pass_through ? 0 : summary.packets_dropped;
         if (drops != summary.packets_dropped ||
             summary.packets_in + summary.packets_injected != summary.packets_out + dropped) {
-            say(fmt::format("counts don't add up: {} in + {} injected, {} out + {} dropped, {} "
+            say(
+                fmt::format("counts don't add up: {} in + {} injected, {} out + {} dropped, {} "
                             "reasons",
                             summary.packets_in, summary.packets_injected, summary.packets_out,
                             summary.packets_dropped, drops));

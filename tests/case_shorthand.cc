@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <vector>
-
 #include <fmt/format.h>
+#include <vector>
 
 #include "wire/text.h"
 
@@ -113,8 +112,8 @@ std::string expand(std::string_view line) {
     if (number < 0) {
         return std::string(line);
     }
-    std::string head = fmt::format("{}Flags [{}], seq {}", ends(words[0].front(), number), words[1],
-                                   words[2]);
+    std::string head =
+        fmt::format("{}Flags [{}], seq {}", ends(words[0].front(), number), words[1], words[2]);
     if (words.size() > 3) {
         head += fmt::format(", ack {}", words[3]);
     }
@@ -146,9 +145,10 @@ std::string shorten(ByteView frame, LinkType link) {
             if (!text.starts_with(prefix)) {
                 continue;
             }
-            const std::string name = number == 0 ? std::string(1, from)
-                                                 : fmt::format("{}{}", from, number);
-            const std::string line = name + short_body(std::string_view(text).substr(prefix.size()));
+            const std::string name =
+                number == 0 ? std::string(1, from) : fmt::format("{}{}", from, number);
+            const std::string line =
+                name + short_body(std::string_view(text).substr(prefix.size()));
             const wire::Parsed parsed = wire::parse_text(expand(line), link);
             if (parsed && std::ranges::equal(parsed.bytes, frame)) {
                 return line;

@@ -55,8 +55,7 @@ bool visit_cut(const Case& written, const Variation& variation, std::span<const 
             continue;
         }
         for (std::size_t c = 0; c + 1 < cuts.size(); ++c) {
-            packets.push_back(
-                piece_of(written.packets_in[i], written.link, cuts[c], cuts[c + 1]));
+            packets.push_back(piece_of(written.packets_in[i], written.link, cuts[c], cuts[c + 1]));
         }
     }
     return visit(packets);
