@@ -215,63 +215,70 @@ private:
     std::uint64_t lost_ = 0;
 };
 
+using Isns = std::array<std::uint32_t, 2>;
+
+// A number near one that matters to the end of that index.
+std::uint32_t near(Input& input, const flow::Half& half, std::uint32_t isn) {
+    const std::array<std::uint64_t, 4> marks = {half.sent_end, half.acked, half.window_end,
+                                                half.fin_offset};
+    const std::uint8_t how = input.byte();
+    const auto mark = static_cast<std::uint32_t>(marks[how % 4]);
+    const std::uint32_t distance = how < 128 ? how / 32U : input.below(65536) << (how % 17);
+    return isn + 1 + mark + (how % 8 < 4 ? distance : 0U - distance);
+}
+
+wire::Segment make_segment(Input& input, const flow::Connection& connection, const Isns& isns,
+                           std::size_t from) {
+    constexpr std::array<std::uint8_t, 8> kUsual = {
+        wire::kSyn, wire::kSyn | wire::kAck, wire::kAck, wire::kAck | wire::kPsh,
+        wire::kAck, wire::kFin | wire::kAck, wire::kRst, wire::kRst | wire::kAck};
+    wire::Segment segment;
+    const std::uint8_t flags = input.byte();
+    segment.flags = flags < 224 ? kUsual[flags % kUsual.size()] : input.byte();
+    const bool plain_syn = (segment.flags & wire::kSyn) != 0 && input.byte() < 240;
+    segment.seq = plain_syn ? isns[from] : near(input, connection.halves[from], isns[from]);
+    segment.ack = near(input, connection.halves[1 - from], isns[1 - from]);
+    segment.payload_size = input.byte() % 2 == 0 ? 0 : input.below(65536);
+    segment.window = static_cast<std::uint16_t>(input.below(65536));
+    const std::uint8_t options = input.byte();
+    segment.has_timestamp = options % 2 != 0;
+    segment.ts_value = options % 4 == 1 ? input.below(65536) << 16U : 77;
+    segment.fast_open = options / 16 == 1;
+    segment.signature = options / 16 == 2;
+    segment.window_scale = static_cast<std::int8_t>(options / 16 - 1);
+    return segment;
+}
+
+void check_half(const flow::Half& was, const flow::Half& is, Mode mode) {
+    require(is.sent_end >= was.sent_end && is.window_end >= was.window_end);
+    require(is.fin_offset == was.fin_offset || was.fin_offset == UINT64_MAX);
+    require(is.sent_end <= is.fin_offset && (!is.fin_acked || is.fin_offset == is.acked));
+    require(is.acked >= was.acked || is.acked == is.fin_offset);
+    require(mode == Mode::File || is.acked <= is.sent_end);
+    require(!was.seen || was.isn == is.isn);
+}
+
 void judge_segments(Input& input, Mode mode) {
     flow::Connection connection;
     const TcpSettings settings;
-    std::array<std::uint32_t, 2> isns{0xffff'ff00U + input.byte(), input.byte() * 0x1010101U};
+    const Isns isns{0xffff'ff00U + input.byte(), input.byte() * 0x1010101U};
     Instant now{0};
     while (!input.empty()) {
         const bool from_client = input.byte() % 2 == 0;
-        const std::size_t from = from_client ? 0 : 1;
-        wire::Segment segment;
-        constexpr std::array<std::uint8_t, 8> kUsual = {
-            wire::kSyn, wire::kSyn | wire::kAck, wire::kAck, wire::kAck | wire::kPsh,
-            wire::kAck, wire::kFin | wire::kAck, wire::kRst, wire::kRst | wire::kAck};
-        const std::uint8_t flags = input.byte();
-        segment.flags = flags < 224 ? kUsual[flags % kUsual.size()] : input.byte();
-        const auto near = [&](std::size_t end) {
-            const flow::Half& half = connection.halves[end];
-            const std::array<std::uint64_t, 4> marks = {half.sent_end, half.acked, half.window_end,
-                                                        half.fin_offset};
-            const std::uint8_t how = input.byte();
-            const auto mark = static_cast<std::uint32_t>(marks[how % 4]);
-            const std::uint32_t distance = how < 128 ? how / 32U : input.below(65536) << (how % 17);
-            return isns[end] + 1 + mark + (how % 8 < 4 ? distance : 0U - distance);
-        };
-        segment.seq =
-            (segment.flags & wire::kSyn) != 0 && input.byte() < 240 ? isns[from] : near(from);
-        segment.ack = near(1 - from);
-        segment.payload_size = input.byte() % 2 == 0 ? 0 : input.below(65536);
-        segment.window = static_cast<std::uint16_t>(input.below(65536));
-        const std::uint8_t options = input.byte();
-        segment.has_timestamp = options % 2 != 0;
-        segment.ts_value = options % 4 == 1 ? input.below(65536) << 16U : 77;
-        segment.fast_open = options / 16 == 1;
-        segment.signature = options / 16 == 2;
-        segment.window_scale = static_cast<std::int8_t>(options / 16 - 1);
+        const wire::Segment segment = make_segment(input, connection, isns, from_client ? 0 : 1);
         now.ns += input.byte() - 100;
 
         const flow::Connection before = connection;
         const Judgement judgement = judge(connection, from_client, segment, now, settings, mode);
         const flow::Half& sender = connection.half(from_client);
-        for (std::size_t i = 0; i < 2; ++i) {
-            const flow::Half& was = before.halves[i];
-            const flow::Half& is = connection.halves[i];
-            require(is.sent_end >= was.sent_end && is.window_end >= was.window_end);
-            require(is.fin_offset == was.fin_offset || was.fin_offset == UINT64_MAX);
-            require(is.sent_end <= is.fin_offset && (!is.fin_acked || is.fin_offset == is.acked));
-            require(is.acked >= was.acked || is.acked == is.fin_offset);
-            require(mode == Mode::File || is.acked <= is.sent_end);
-            require(!was.seen || was.isn == is.isn);
-        }
+        check_half(before.halves[0], connection.halves[0], mode);
+        check_half(before.halves[1], connection.halves[1], mode);
         require(connection.last_seen >= before.last_seen);
         if (judgement.drop || judgement.new_attempt) {
             require(connection.state == before.state && connection.last_seen == before.last_seen);
             require(sender.sent_end == before.half(from_client).sent_end);
-            require(!judgement.drop || judgement.event != Event::None);
-            if (judgement.new_attempt) {
-                connection = {};
-            }
+            require(judgement.new_attempt || judgement.event != Event::None);
+            connection = judgement.new_attempt ? flow::Connection{} : before;
             continue;
         }
         require(std::uint64_t{judgement.skip} + judgement.size <= segment.payload_size);
@@ -285,10 +292,11 @@ void judge_segments(Input& input, Mode mode) {
 }  // namespace
 }  // namespace haka::stream
 
+// NOLINTNEXTLINE(readability-identifier-naming)
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    using namespace haka;
-    stream::Input input(ByteView(data, size));
-    TcpSettings settings;
+    namespace stream = haka::stream;
+    stream::Input input(haka::ByteView(data, size));
+    haka::TcpSettings settings;
     switch (input.byte() % 4) {
         case 0:
             stream::judge_segments(input, stream::Mode::File);
@@ -299,7 +307,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         case 2:  // Small limits.
             settings.held_bytes_max = 256U * input.byte();
             settings.held_segments_max = input.byte();
-            settings.stream_memory_max = 256U * input.byte();
+            settings.stream_memory_max = std::uint64_t{256} * input.byte();
             [[fallthrough]];
         default:
             stream::BufferCase(settings).run(input);

@@ -23,7 +23,7 @@ protected:
         changed = buffer.rewrite(offset, bytes).changed;
         return {bytes.begin(), bytes.end()};
     }
-    std::string_view view() const { return as_text(buffer.view()); }
+    [[nodiscard]] std::string_view view() const { return as_text(buffer.view()); }
 
     StreamMemory memory{TcpSettings{}};
     StreamBuffer buffer{memory};

@@ -41,6 +41,7 @@ TEST(StreamMemoryTest, RefusesWhatNoBlockHolds) {
 TEST(StreamMemoryTest, KeepsLittleIdle) {
     StreamMemory memory(TcpSettings{});
     std::vector<StreamMemory::Block> blocks;
+    blocks.reserve(100);
     for (int i = 0; i < 100; ++i) {
         blocks.push_back(memory.take(1U << 20));
     }

@@ -173,6 +173,7 @@ bool judge_fast(const Sight& sight, Judgement& judgement) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-function-size): what it may know and nothing else.
 Judgement judge(Connection& connection, bool from_client, const Segment& segment, Instant now,
                 const TcpSettings& settings, Mode mode) {
     const Sight sight{connection,
