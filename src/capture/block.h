@@ -1,4 +1,4 @@
-// A stretch of a capture: about a mebibyte of bytes and the frames that lie in it.
+// A stretch of a capture: about 256 KiB of bytes and the frames that lie in it.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace haka::capture {
 
-constexpr std::size_t kBlockSize = 1U << 20;
+constexpr std::size_t kBlockSize = 1U << 18;
 // Largest record that is accepted (libpcap's MAXIMUM_SNAPLEN); a larger length is damage.
 constexpr std::uint32_t kFrameSizeMax = 262'144;
 

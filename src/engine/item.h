@@ -10,23 +10,28 @@
 
 namespace haka::engine {
 
-struct Item {
+// What was decided about a packet so far; all zero for one that was just read.
+struct Fate {
+    bool bad_ipv4_checksum = false;
+    bool dropped = false;
+    bool changed = false;        // Its bytes aren't the captured ones.
+    bool injected = false;       // Made here, not captured.
+    bool joined = false;         // A datagram that was joined of fragments.
+    bool taken = false;          // A policy took it over (tcp_stream:push).
+    Event reason = Event::None;  // Why it is dropped.
+    std::uint32_t to_fix = 0;    // HAKA_CHANGED_*: which checksums must be made right.
+    std::uint32_t rule = 0;      // The rule that dropped it.
+};
+
+struct Item : Fate {
     Frame frame;
     wire::Headers headers;
     flow::OrderedKey key;    // TCP with a whole header only.
     std::uint64_t hash = 0;  // Of `key` in the connection table.
     wire::ChecksumCheck check = wire::ChecksumCheck::Unverifiable;  // Of the transport layer.
-    bool bad_ipv4_checksum = false;
-
     bool owned = true;  // This worker's own; another worker walks it otherwise.
-    bool dropped = false;
-    bool changed = false;   // Its bytes aren't the captured ones.
-    bool injected = false;  // Made here, not captured.
-    bool joined = false;    // A datagram that was joined of fragments.
-    bool taken = false;     // A policy took it over (tcp_stream:push).
-    Event reason = Event::None;  // Why it is dropped.
-    std::uint32_t to_fix = 0;    // HAKA_CHANGED_*: which checksums must be made right.
-    std::uint32_t rule = 0;      // The rule that dropped it.
+
+    [[nodiscard]] Fate& fate() { return *this; }
 };
 
 }  // namespace haka::engine

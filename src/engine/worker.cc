@@ -43,6 +43,8 @@ Worker::Made Worker::make(const WorkerOptions& options) {
                             Hook::Ipv4Down, Hook::Ipv6Down, Hook::RawDown}) {
         worker->has_down_hooks_ = worker->has_down_hooks_ || script.listens(down);
     }
+    worker->ipv4_on_ = !script.is_disabled("ipv4");
+    worker->ipv6_on_ = !script.is_disabled("ipv6");
     worker->tcp_on_ = !script.is_disabled("tcp");
     worker->connections_on_ = worker->tcp_on_ && !script.is_disabled("tcp-connection");
     worker->drops_by_rule_.resize(script.rules().size());
@@ -58,33 +60,29 @@ Worker::AtWork Worker::at_work() const {
 }
 
 bool Worker::owns(const Item& item) const {
-    return options_.settings.workers == 1 ||
-           flow::hash_address_pair(item.headers, item.frame.data, spread_key_) %
-                   options_.settings.workers ==
-               options_.index;
+    return item.frame.worker == options_.index;
 }
 
 // The work that needs no state, done for a batch so that the table's slots are on their way while
 // the next packets' headers are read.
 void Worker::prepare(Item& item, const Frame& frame) {
-    item = {};
     item.frame = frame;
-    item.headers = wire::find_headers(frame.link, frame.bytes());
+    item.hash = 0;
     item.owned = owns(item);
-    if (!item.owned) {
+    if (!item.owned) {  // Its bytes may be changing just now.
         return;
     }
+    item.check = wire::ChecksumCheck::Unverifiable;
+    item.fate() = {};
+    wire::find_headers(frame.link, frame.bytes(), item.headers);
     const wire::Headers& headers = item.headers;
     if (options_.settings.checksums != ChecksumMode::None && headers.ip_version != 0) {
-        if (headers.ip_version == 4 && headers.transport <= frame.size) {
-            const std::uint32_t size = std::uint32_t{frame.data[headers.net] & 15U} * 4;
-            item.bad_ipv4_checksum =
-                !wire::verify_ipv4_header(frame.bytes().subspan(headers.net, size));
-        }
+        item.bad_ipv4_checksum =
+            headers.ip_version == 4 && !wire::verify_ipv4_header(headers, frame.data);
         item.check = wire::verify_transport(headers, frame.bytes());
     }
     if (headers.transport_ok && headers.protocol == wire::kProtocolTcp) {
-        item.key = flow::make_flow_key(headers, frame.data);
+        flow::make_flow_key(headers, frame.data, item.key);
         item.hash = table_.hash(item.key.key);
         table_.prefetch(item.hash);
     }
@@ -175,6 +173,11 @@ void Worker::walk_item(Item& item) {
 }
 
 void Worker::walk_ip(Item& item) {
+    if (!(item.headers.ip_version == 4 ? ipv4_on_ : ipv6_on_)) {
+        item.headers.transport_ok = false;  // Nothing behind it is known.
+        depart(item, nullptr);
+        return;
+    }
     const Hook up = item.headers.ip_version == 4 ? Hook::Ipv4Up : Hook::Ipv6Up;
     if (!check_checksums(item) || (script_->listens(up) && !run_packet_hook(up, item))) {
         depart(item, nullptr);
@@ -298,6 +301,9 @@ void Worker::begin_event(Item* item) {
     context_.ended = 0;
     context_.rule = 0;
     context_.streams = nullptr;
+    if (slots_.has_loose()) {
+        drop_loose_packets();
+    }
     if (item == nullptr) {
         slots_.lend_nothing();
         return;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <memory>
+#include <span>
 
 namespace haka::flow {
 
@@ -27,8 +29,17 @@ ConnectionTable::ConnectionTable(const TcpSettings& settings, std::uint64_t seed
     : secret_(HashKey::from_seed(seed)),
       connections_max_(std::min(settings.connections_max, kConnectionsMax)),
       half_open_max_(half_open_limit(connections_max_, settings.half_open_percent)),
-      shift_(32 - static_cast<std::uint32_t>(std::countr_zero(kSlotsMin))),
-      slots_(kSlotsMin) {}
+      shift_(32 - static_cast<std::uint32_t>(std::countr_zero(kSlotsMin))) {
+    make_slots(kSlotsMin);
+}
+
+void ConnectionTable::make_slots(std::size_t count) {
+    slot_memory_ = allocate_huge(count * sizeof(Slot));
+    slot_count_ = count;
+    void* const memory = slot_memory_.get();
+    slots_ = static_cast<Slot*>(memory);
+    std::uninitialized_fill_n(slots_, count, Slot{});
+}
 
 void ConnectionTable::prefetch_connection(std::uint64_t hash) const {
     const std::uint32_t tag = tag_of(hash);
@@ -76,12 +87,12 @@ Connection* ConnectionTable::create(const FlowKey& key, std::uint64_t hash, Inst
     if (size_ >= connections_max_ || half_open_ >= half_open_max_) {
         return nullptr;
     }
-    if (is_crowded(size_ + std::size_t{1}, slots_.size())) {
+    if (is_crowded(size_ + std::size_t{1}, slot_count_)) {
         grow();
     }
     const std::uint32_t index = take_place();
     Connection& connection = at(index);
-    connection = Connection{};
+    std::construct_at(&connection);
     connection.key = key;
     connection.id = id;
     connection.start = now;
@@ -138,7 +149,9 @@ std::uint32_t ConnectionTable::take_place() {
         return index;
     }
     if (places_used_ == chunks_.size() * kChunkCount) {
-        chunks_.push_back(std::make_unique<Place[]>(kChunkCount));
+        chunk_memory_.push_back(allocate_huge(kChunkSize));
+        void* const memory = chunk_memory_.back().get();
+        chunks_.push_back(static_cast<Place*>(memory));
     }
     return places_used_++;
 }
@@ -170,8 +183,9 @@ void ConnectionTable::erase(const Connection& connection) {
 
 // Homes are the upper bits of the tags, so both tables are walked in order.
 void ConnectionTable::grow() {
-    std::vector<Slot> old(slots_.size() * 2);
-    old.swap(slots_);
+    const HugeMemory old_memory = std::move(slot_memory_);
+    const std::span<const Slot> old(slots_, slot_count_);
+    make_slots(slot_count_ * 2);
     --shift_;
     for (const Slot& slot : old) {
         if (slot.index != kNoIndex) {
@@ -181,19 +195,33 @@ void ConnectionTable::grow() {
 }
 
 std::size_t ConnectionTable::memory_bytes() const {
-    return sizeof *this + slots_.capacity() * sizeof(Slot) +
-           chunks_.capacity() * sizeof chunks_[0] + chunks_.size() * kChunkCount * sizeof(Place);
+    return sizeof *this + slot_count_ * sizeof(Slot) +
+           chunks_.capacity() * sizeof chunks_[0] +
+           chunk_memory_.capacity() * sizeof chunk_memory_[0] + chunks_.size() * kChunkSize;
 }
 
 std::vector<std::uint32_t> ConnectionTable::indices_by_id() const {
-    std::vector<std::uint32_t> indices;
-    indices.reserve(size_);
+    struct Entry {
+        std::uint64_t id = 0;
+        std::uint32_t index = 0;
+    };
+    std::vector<Entry> entries;  // With the ids: one look at each connection.
+    entries.reserve(size_);
+    bool sorted = true;
     for (std::uint32_t index = 0; index < places_used_; ++index) {
-        if (at(index).id != 0) {
-            indices.push_back(index);
+        if (const std::uint64_t id = at(index).id; id != 0) {
+            sorted = sorted && (entries.empty() || entries.back().id < id);
+            entries.push_back({id, index});
         }
     }
-    std::ranges::sort(indices, {}, [this](std::uint32_t index) { return at(index).id; });
+    if (!sorted) {  // It is, while no place was used twice.
+        std::ranges::sort(entries, {}, &Entry::id);
+    }
+    std::vector<std::uint32_t> indices;
+    indices.reserve(entries.size());
+    for (const Entry& entry : entries) {
+        indices.push_back(entry.index);
+    }
     return indices;
 }
 

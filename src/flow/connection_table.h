@@ -3,7 +3,7 @@
 //
 //   hash -> index:  [ index tag | index tag | ... ]      8 bytes a slot, linear probing
 //                       |
-//   slab:           [ Connection x 1024 ] [ Connection x 1024 ] ...   chunks never move
+//   slab:           [ Connection x 8192 ] [ Connection x 8192 ] ...   chunks never move
 //
 // Invariants: (1) a Connection* or index is good until remove(); (2) size() <= connections_max;
 // (3) half_open() <= half_open_max() <= connections_max; (4) a free place has id 0.
@@ -17,6 +17,7 @@
 #include "base/settings.h"
 #include "flow/connection.h"
 #include "flow/flow_key.h"
+#include "flow/huge_memory.h"
 
 namespace haka::flow {
 
@@ -85,13 +86,15 @@ private:
         std::uint32_t tag = 0;
     };
 
-    static constexpr std::uint32_t kChunkCount = 1024;
+    static constexpr std::uint32_t kChunkCount = 8192;
+    static constexpr std::size_t kChunkSize = std::size_t{kChunkCount} * sizeof(Place);
 
     [[nodiscard]] static std::uint32_t tag_of(std::uint64_t hash) {
         return static_cast<std::uint32_t>(hash >> 32);
     }
     [[nodiscard]] std::size_t home(std::uint32_t tag) const { return tag >> shift_; }
-    [[nodiscard]] std::size_t mask() const { return slots_.size() - 1; }
+    [[nodiscard]] std::size_t mask() const { return slot_count_ - 1; }
+    void make_slots(std::size_t count);
     void insert(Slot slot);
     void erase(const Connection& connection);
     void grow();
@@ -108,8 +111,11 @@ private:
     std::uint32_t free_ = kNoIndex;  // Last freed first, linked by timer_next.
     std::uint32_t places_used_ = 0;  // Places at and above it were never given out.
     std::uint32_t shift_;            // 32 - log2(slots): the home is the tag's upper bits.
-    std::vector<Slot> slots_;
-    std::vector<std::unique_ptr<Place[]>> chunks_;
+    std::size_t slot_count_ = 0;
+    HugeMemory slot_memory_;
+    Slot* slots_ = nullptr;
+    std::vector<HugeMemory> chunk_memory_;
+    std::vector<Place*> chunks_;  // Places of the chunks; create() makes them.
 };
 
 }  // namespace haka::flow

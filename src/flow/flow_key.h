@@ -79,18 +79,18 @@ __extension__ using Product = unsigned __int128;
 
 // Writes an IPv4 address of the wire in its IPv4-mapped form.
 inline void map_ipv4(std::array<std::uint8_t, 16>& to, const std::uint8_t* from) {
-    to[10] = 0xff;
-    to[11] = 0xff;
-    std::memcpy(&to[12], from, 4);
+    static_assert(std::endian::native == std::endian::little);
+    const std::uint64_t last = std::uint64_t{load_native<std::uint32_t>(from)} << 32U | 0xffff'0000;
+    store_native(to.data(), std::uint64_t{0});  // In words: the hash reads them right back.
+    store_native(to.data() + 8, last);
 }
 
 }  // namespace detail
 
 // The key of an IP packet; ports are 0 unless it is TCP or UDP with its whole header there.
 // Precondition: headers.ip_version != 0 and `headers` are those of `frame`.
-[[nodiscard]] inline OrderedKey make_flow_key(const wire::Headers& headers,
-                                              const std::uint8_t* frame) {
-    OrderedKey ordered;
+inline void make_flow_key(const wire::Headers& headers, const std::uint8_t* frame,
+                          OrderedKey& ordered) {
     std::uint16_t source_port = 0;
     std::uint16_t destination_port = 0;
     if (headers.transport_ok &&
@@ -114,6 +114,12 @@ inline void map_ipv4(std::array<std::uint8_t, 16>& to, const std::uint8_t* from)
     }
     ordered.key.low.port = ordered.source_is_low ? source_port : destination_port;
     ordered.key.high.port = ordered.source_is_low ? destination_port : source_port;
+}
+
+[[nodiscard]] inline OrderedKey make_flow_key(const wire::Headers& headers,
+                                              const std::uint8_t* frame) {
+    OrderedKey ordered;
+    make_flow_key(headers, frame, ordered);
     return ordered;
 }
 

@@ -49,6 +49,17 @@ enum class ChecksumCheck : std::uint8_t {
 
 // `header` is a whole IPv4 header, options included.
 [[nodiscard]] bool verify_ipv4_header(ByteView header);
+// The same for a frame's own header. Precondition: headers.ip_version == 4.
+[[nodiscard]] inline bool verify_ipv4_header(const Headers& headers, const std::uint8_t* frame) {
+    const std::uint8_t* ip = frame + headers.net;
+    if (*ip != 0x45) {
+        return verify_ipv4_header(ByteView(ip, std::size_t{*ip & 15U} * 4));
+    }
+    std::uint64_t sum = std::uint64_t{load_native<std::uint32_t>(ip)} +
+                        load_native<std::uint32_t>(ip + 4) + load_native<std::uint32_t>(ip + 8) +
+                        load_native<std::uint32_t>(ip + 12) + load_native<std::uint32_t>(ip + 16);
+    return finish(sum) == 0;
+}
 // `headers` are those of `frame`. A zero UDP checksum over IPv6 is Wrong (RFC 8200, 8.1).
 [[nodiscard]] ChecksumCheck verify_transport(const Headers& headers, ByteView frame);
 // What the event of a Wrong answer is called, e.g. TcpBadChecksum; None for other protocols.

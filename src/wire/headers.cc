@@ -339,27 +339,26 @@ inline bool read_common(ByteView frame, Headers& headers) {
     if (header_size < kTcpMinSize || kTransport + header_size > end || end > frame.size()) {
         return false;
     }
-    headers.net = kEthernetSize;
-    headers.transport = kTransport;
-    headers.payload = kTransport + header_size;
-    headers.end = end;
-    headers.ether_type = kEtherTypeIpv4;
-    headers.ip_version = 4;
-    headers.protocol = kProtocolTcp;
-    headers.transport_ok = true;
+    headers = {.net = kEthernetSize,
+               .transport = kTransport,
+               .payload = kTransport + header_size,
+               .end = end,
+               .ether_type = kEtherTypeIpv4,
+               .ip_version = 4,
+               .protocol = kProtocolTcp,
+               .transport_ok = true};
     return true;
 }
 
 }  // namespace
 
-Headers find_headers(LinkType link, ByteView frame) {
-    Headers headers;
+void find_headers(LinkType link, ByteView frame, Headers& headers) {
     if (link == LinkType::Ethernet && read_common(frame, headers)) {
-        return headers;
+        return;
     }
     // Offsets are 32 bits wide; no capture format carries more.
     constexpr std::size_t kFrameMax = std::numeric_limits<std::uint32_t>::max();
-    return Reader(frame.first(std::min(frame.size(), kFrameMax))).read(link);
+    headers = Reader(frame.first(std::min(frame.size(), kFrameMax))).read(link);
 }
 
 }  // namespace haka::wire

@@ -39,8 +39,15 @@ struct Headers {
     Event malformed = Event::None;  // Why reading stopped, e.g. Ipv4BadHeader, TcpBadHeader.
 };
 
-// Reads the headers of a frame of `link` type. Never fails: what can't be read is named in
+// Reads the headers of a frame of `link` type into `headers`, in place because a copy right after
+// the writes costs more than the reading. Never fails: what can't be read is named in
 // `malformed`, and reading goes as far as the bytes go.
-[[nodiscard]] Headers find_headers(LinkType link, ByteView frame);
+void find_headers(LinkType link, ByteView frame, Headers& headers);
+
+[[nodiscard]] inline Headers find_headers(LinkType link, ByteView frame) {
+    Headers headers;
+    find_headers(link, frame, headers);
+    return headers;
+}
 
 }  // namespace haka::wire
