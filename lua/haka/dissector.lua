@@ -104,6 +104,10 @@ function dissector.disable(name)
         return fail("haka.disable_dissector: no dissector is named %s (nearest: %s)",
             core.show(name), core.show(core.nearest(name, core.dissectors)))
     end
+    if DISABLED[name] and rule.functions then
+        return fail("haka.disable_dissector: %s can be disabled while the policy loads, not when "
+            .. "packets flow", core.show(name))
+    end
     if DISABLED[name] then core.native.disable_dissector(name) else d.enabled = false end
 end
 

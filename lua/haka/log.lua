@@ -59,6 +59,7 @@ local function emit(level, name, module, template, ...)
     if api.log(context, level, module, #module, text, #text) ~= 0 then
         return fail("haka.log.%s: this event's rules have written lua.output_max bytes", name)
     end
+    return text
 end
 
 local log = {}
@@ -68,28 +69,27 @@ local log = {}
 ---@param fmt string as string.format
 function log.error(module, fmt, ...)
     if ERROR > (levels[module] or default_level) then return end
-    return emit(ERROR, "error", module, fmt, ...)
+    emit(ERROR, "error", module, fmt, ...)
 end
 
 function log.warning(module, fmt, ...)
     if WARNING > (levels[module] or default_level) then return end
-    return emit(WARNING, "warning", module, fmt, ...)
+    emit(WARNING, "warning", module, fmt, ...)
 end
 
 function log.info(module, fmt, ...)
     if INFO > (levels[module] or default_level) then return end
-    return emit(INFO, "info", module, fmt, ...)
+    emit(INFO, "info", module, fmt, ...)
 end
 
 function log.debug(module, fmt, ...)
     if DEBUG > (levels[module] or default_level) then return end
-    return emit(DEBUG, "debug", module, fmt, ...)
+    emit(DEBUG, "debug", module, fmt, ...)
 end
 
 ---Logs, then ends the engine with exit code 1. Every level shows it.
 function log.fatal(module, fmt, ...)
-    emit(FATAL, "fatal", module, fmt, ...)
-    return native.fatal()
+    return native.fatal(("%s: %s"):format(module, emit(FATAL, "fatal", module, fmt, ...)))
 end
 
 ---Sets the level of one module, or of all that have none of their own.

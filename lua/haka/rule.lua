@@ -5,7 +5,7 @@
 -- `context.ended` is set by whatever decides the packet, and ends the hook.
 local core = ...
 local api, context, fail = core.api, core.context, core.fail
-local connection = core.modules.connection
+local connection, stream = core.modules.connection, core.modules.stream
 
 local rule = {}
 local hooks = {}          -- name -> list of { group =, rules = {...} } in order of creation
@@ -209,7 +209,7 @@ local function generate(name)
         if entries then
             local g = group.definition
             emit("do\n")
-            local self = bound(g)
+            local self, narrows = bound(g), {}
             if g.init then call(group.init_number, ("%s(%s, pkt)"):format(bound(g.init), self)) end
             for _, entry in ipairs(entries) do
                 local eval, of_rule = bound(entry.definition.eval), bound(entry.definition)
@@ -222,7 +222,14 @@ local function generate(name)
                 else
                     call(entry.number, ("%s(%s, pkt)"):format(eval, of_rule), "ret = ")
                 end
-                if STREAM_HOOKS[name] then cursors = cursors + 1 end
+                if STREAM_HOOKS[name] then
+                    if not entry.definition.readonly then
+                        local narrow = ("narrow(%d, last)\n"):format(cursors)
+                        emit(narrow)
+                        if g.continue then narrows[#narrows + 1] = narrow end
+                    end
+                    cursors = cursors + 1
+                end
                 if g.continue then
                     local more = bound(g.continue)
                         call(group.continue_number, ("%s(%s, pkt, ret)"):format(more, self), "go = ")
@@ -231,13 +238,15 @@ local function generate(name)
                 end
             end
             if g.fini then call(group.fini_number, ("%s(%s, pkt)"):format(bound(g.fini), self)) end
-            emit("end ::group_", place, "::\n")
+            -- Rules that `continue` left out hold what they held before.
+            emit("end ::group_", place, "::\n", table.concat(narrows))
         end
     end
-    local source = "local v, context, api, run_streamed = ...\n" .. table.concat(locals) ..
+    local source = "local v, context, api, run_streamed, narrow, last = ...\n" .. table.concat(locals) ..
         "return function(pkt) local ret, go\n" .. table.concat(out) .. "context.rule = 0\nend\n"
     local compiled = assert(loadstring(source, "=haka/hook:" .. name))
-    return compiled(values, context, api, rule.run_streamed), cursors
+    -- The cursor behind those of the rules is the dissector's.
+    return compiled(values, context, api, rule.run_streamed, stream.narrow, cursors), cursors
 end
 
 -- Called once the policy is loaded: returns {hook name -> function(pkt)}, number of stream rules,

@@ -1,8 +1,9 @@
 -- Streams: a rule's cursor over the in-order bytes of one direction of a connection.
 --
---      base              mark       position                 base + size
---      |------ kept -----|----------|------- available ------|   (eof: nothing comes behind)
+--      base              mark       position                 limit         base + size
+--      |------ kept -----|----------|------- available ------|-------------|  (eof: nothing behind)
 --
+-- Behind the limit lies what a rule before this one holds back.
 -- Offsets count delivered bytes as Lua numbers (exact up to 2^53). The bytes lie in C++ memory and
 -- move between hooks; only offsets are kept here.
 local core = ...
@@ -32,8 +33,8 @@ local function here(self)
 end
 
 local function available(self)
-    local s, c = here(self)
-    return s.base + s.size - c.position
+    local _, c = here(self)
+    return c.limit - c.position
 end
 
 local function check_count(what, n, left)
@@ -46,7 +47,7 @@ local methods = { available = available }
 
 function methods.read(self, n)
     local s, c = here(self)
-    local left = s.base + s.size - c.position
+    local left = c.limit - c.position
     n = check_count("stream:read", n, left)
     if left == 0 or n == 0 then return nil end
     local result = buffer.from(s.data + (c.position - s.base), n)
@@ -56,22 +57,22 @@ end
 
 function methods.peek(self, n)
     local s, c = here(self)
-    n = check_count("stream:peek", n, s.base + s.size - c.position)
+    n = check_count("stream:peek", n, c.limit - c.position)
     return ffi.string(s.data + (c.position - s.base), n)
 end
 
 function methods.getchar(self)
     local s, c = here(self)
-    local at = c.position - s.base
-    if at >= s.size then return -1 end
-    c.position = c.position + 1
-    return s.data[at]
+    local at = c.position
+    if at >= c.limit then return -1 end
+    c.position = at + 1
+    return s.data[at - s.base]
 end
 
 function methods.advance(self, n)
-    local s, c = here(self)
+    local _, c = here(self)
     if n == nil then fail("stream:advance: expected a number of bytes, got nil") end
-    n = check_count("stream:advance", n, s.base + s.size - c.position)
+    n = check_count("stream:advance", n, c.limit - c.position)
     c.position = c.position + n
     return n
 end
@@ -86,10 +87,10 @@ function methods.find(self, text, keep)
     end
     local s, c = here(self)
     local at = c.position - s.base
-    local found = api.find(s.data + at, s.size - at, text, #text, partial_out)
+    local found = api.find(s.data + at, c.limit - c.position, text, #text, partial_out)
     if found >= 0 then return found end
     if keep and partial_out[0] ~= 0 then
-        local tail = s.base + s.size - tonumber(partial_out[0])
+        local tail = c.limit - tonumber(partial_out[0])
         if c.tail < c.position or tail < c.tail then c.tail = tail end
     end
     return nil
@@ -176,8 +177,8 @@ function methods.wait(self, n)
     end
     while true do
         local s, c = here(self)
-        local left = s.base + s.size - c.position
-        if left >= n or s.eof ~= 0 then return left end
+        local left = c.limit - c.position
+        if left >= n or (s.eof ~= 0 and c.limit == s.base + s.size) then return left end
         yield()
     end
 end
@@ -209,5 +210,28 @@ function stream.at_hand(half, streamed)
 end
 
 function stream.forget(slot) marks[slot] = nil end
+
+-- Called behind the rule of cursor number `number`: what it holds of either direction, the cursors
+-- behind it (up to number `last`) don't see.
+function stream.narrow(number, last)
+    for half = 0, 1 do
+        local cursors = context.streams[half].cursors
+        local c = cursors[number]
+        local hold = c.limit
+        if c.mark >= 0 then
+            hold = c.mark < c.position and c.mark or c.position
+        elseif c.tail >= c.position then
+            hold = c.tail
+        elseif half == context.direction then   -- Not at hand: what was left there is held.
+            hold = c.position
+        end
+        for later = number + 1, last do
+            local other = cursors[later]
+            if other.limit > hold then
+                other.limit = hold > other.position and hold or other.position
+            end
+        end
+    end
+end
 
 return stream

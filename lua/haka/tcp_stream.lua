@@ -57,6 +57,8 @@ function methods.push(self, tcp)
     if p.made == 0 then
         layer.check(api.packet_take(context, slot, taken_out), "tcp_stream:push")
         slot = taken_out[0]
+    else
+        api.packet_keep(context, slot, 1)
     end
     local offset = state.offset + distance(state.next, seq)
     local held, at = state.held, #state.held + 1
@@ -79,6 +81,7 @@ function methods.pop(self)
                 state.next = (state.next + (stop - state.offset)) % SPACE
                 state.offset = stop
             end
+            api.packet_keep(context, first.slot, 0)
             return transport.tcp(first.slot)
         end
     end
@@ -95,6 +98,20 @@ end
 function methods.ack(self, tcp)
     state_of(self)
     segment_of(self, tcp, "ack")
+end
+
+-- Nobody can pop the packets of a stream that is forgotten: they are dropped with it.
+local function guard_of(held)
+    local guard = newproxy(true)
+    getmetatable(guard).__gc = function()
+        if context.host == nil then return end   -- The engine is ending.
+        for _, packet in ipairs(held) do
+            if packets[packet.slot].generation == packet.generation then
+                api.packet_drop(context, packet.slot)
+            end
+        end
+    end
+    return guard
 end
 
 local tcp_stream = {}
@@ -117,7 +134,8 @@ function tcp_stream.new()
             return fail("tcp_stream.%s can't be written", tostring(key))
         end,
     })
-    states[self] = { held = {}, offset = 0 }
+    local held = {}
+    states[self] = { held = held, offset = 0, guard = guard_of(held) }
     return self
 end
 

@@ -237,6 +237,11 @@ void Worker::finish(Journal& journal) {
             send_pending();
         }
     }
+    const std::uint64_t unsent = slots_.free_kept();  // Pushed into a stream and never popped.
+    summary_.packets_dropped += unsent;
+    for (std::uint64_t i = 0; i < unsent; ++i) {
+        summary_.count_drop(Event::Rule);
+    }
     journal_->commit();
     journal_ = nullptr;
 }

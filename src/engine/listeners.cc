@@ -14,8 +14,9 @@ std::uint32_t Listeners::add() {
         free_.pop_back();
     }
     auto listener = std::make_unique<Listener>(*memory_);
-    listener->cursors.assign(std::size_t{2} * cursor_count_,
-                             haka_cursor{.position = 0, .mark = -1, .tail = -1, .gap = 0});
+    listener->cursors.assign(
+        std::size_t{2} * cursor_count_,
+        haka_cursor{.position = 0, .mark = -1, .tail = -1, .gap = 0, .limit = 0});
     listener->streams[0].cursors = listener->cursors.data();
     listener->streams[1].cursors = listener->cursors.data() + cursor_count_;
     places_[index] = std::move(listener);
@@ -36,6 +37,9 @@ void Listeners::present(Listener& listener, std::size_t half) const {
         stream.size = static_cast<std::uint32_t>(view.size());
         stream.base = static_cast<double>(buffer.begin());
         stream.eof = buffer.eof() ? 1 : 0;
+        for (std::uint32_t cursor = 0; cursor < cursor_count_; ++cursor) {
+            stream.cursors[cursor].limit = stream.base + stream.size;
+        }
     }
     const auto lost = static_cast<double>(listener.buffers.at(half).take_gap());
     haka_stream& stream = listener.streams.at(half);
@@ -48,14 +52,15 @@ void Listeners::present(Listener& listener, std::size_t half) const {
 
 std::uint64_t Listeners::settle(Listener& listener, std::size_t half) const {
     haka_stream& stream = listener.streams.at(half);
-    const double end = stream.base + stream.size;
-    double wanted = end;
+    double wanted = stream.base + stream.size;
     for (std::uint32_t i = 0; i < cursor_count_; ++i) {
         haka_cursor& cursor = stream.cursors[i];
         if (cursor.mark >= 0) {
             wanted = std::min(wanted, std::min(cursor.mark, cursor.position));
         } else {
-            cursor.position = cursor.tail >= cursor.position ? cursor.tail : end;
+            cursor.position = cursor.tail >= cursor.position
+                                  ? cursor.tail
+                                  : std::max(cursor.position, cursor.limit);
             wanted = std::min(wanted, cursor.position);
         }
         cursor.tail = -1;

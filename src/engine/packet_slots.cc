@@ -74,6 +74,7 @@ std::uint32_t PacketSlots::create(std::vector<std::uint8_t> link, std::uint32_t 
     slots_[slot].generation = next_generation();
     slots_[slot].made = 1;
     parse(slot);
+    loose_.push_back(slot);
     return slot;
 }
 
@@ -88,6 +89,7 @@ std::uint32_t PacketSlots::take(const Item& item) {
     owned.link_size = item.headers.net;
     owned.frame = item.frame;
     owned.taken = true;
+    owned.kept = true;
     bytes_ += owned.bytes.size();
     slots_[slot] = {};
     slots_[slot].generation = next_generation();
@@ -105,6 +107,30 @@ void PacketSlots::free(std::uint32_t slot) {
     slots_[slot] = {};
     slots_[slot].generation = next_generation();
     free_.push_back(slot);
+    std::erase(loose_, slot);
+}
+
+void PacketSlots::keep(std::uint32_t slot, bool keep) {
+    if (owned_[slot].kept == keep) {
+        return;
+    }
+    owned_[slot].kept = keep;
+    if (keep) {
+        std::erase(loose_, slot);
+    } else {
+        loose_.push_back(slot);
+    }
+}
+
+std::uint64_t PacketSlots::free_kept() {
+    std::uint64_t captured = 0;
+    for (std::uint32_t slot = 1; slot < owned_.size(); ++slot) {
+        if (owned_[slot].kept) {
+            captured += owned_[slot].taken ? 1U : 0U;
+            free(slot);
+        }
+    }
+    return captured;
 }
 
 wire::Headers PacketSlots::headers_of(const Owned& owned) const {

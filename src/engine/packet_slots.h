@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/item.h"
@@ -36,6 +37,14 @@ public:
     // It was sent: its handles die, the engine still needs its bytes.
     void retire(std::uint32_t slot) { slots_[slot].generation = next_generation(); }
 
+    // A kept packet lives until it is freed; the others are the loose ones, which their hook's end
+    // frees. What is created is loose, what is taken is kept.
+    void keep(std::uint32_t slot, bool keep);
+    [[nodiscard]] bool has_loose() const { return !loose_.empty(); }
+    [[nodiscard]] std::vector<std::uint32_t> take_loose() { return std::exchange(loose_, {}); }
+    // Lets go of every kept packet; returns how many were captured ones.
+    std::uint64_t free_kept();
+
     // Gives slot >= 1 another size, zero-filled, and follows it in the length fields.
     void resize(std::uint32_t slot, std::uint32_t net_size);
     // Finds the headers of slot >= 1 again.
@@ -52,6 +61,7 @@ private:
         Frame frame;                      // When, number, interface and link of what was taken.
         std::uint32_t link_size = 0;
         bool taken = false;
+        bool kept = false;
     };
 
     [[nodiscard]] std::uint32_t allocate();
@@ -67,6 +77,7 @@ private:
     std::unique_ptr<haka_packet[]> slots_;
     std::vector<Owned> owned_;  // By slot; grows with what is used.
     std::vector<std::uint32_t> free_;
+    std::vector<std::uint32_t> loose_;
 };
 
 // Points a slot at the layers of `frame`.

@@ -95,6 +95,7 @@ private:
     bool check_checksums(Item& item);
     bool run_packet_hook(script::Hook hook, Item& item);
     void begin_event(Item* item);
+    void drop_loose_packets();
     bool finish_event(script::RunStatus status, Item* item);
     void drop(Item& item, Event reason);
     void remark(Event event, const Item& item, const flow::Connection* connection);
@@ -154,6 +155,7 @@ private:
     int packet_take(std::uint32_t slot, std::uint32_t& taken) override;
     int packet_send(std::uint32_t slot) override;
     void packet_drop(std::uint32_t slot) override;
+    void packet_keep(std::uint32_t slot, bool keep) override;
     void packet_parse(std::uint32_t slot) override;
     bool checksum_ok(std::uint32_t slot, bool transport) override;
     void checksum_set(std::uint32_t slot, bool transport) override;
@@ -245,6 +247,8 @@ private:
     std::string eve_text_;
     std::atomic<std::uint64_t> packet_at_work_{0};
     bool has_down_hooks_ = false;
+    bool ipv4_on_ = true;
+    bool ipv6_on_ = true;
     bool tcp_on_ = true;
     bool connections_on_ = true;
     bool fatal_ = false;

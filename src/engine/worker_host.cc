@@ -112,8 +112,8 @@ void Worker::fill_where(report::Where& where, const flow::Connection& connection
     where.destination = address(connection.server());
     where.source_port = connection.client().port;
     where.destination_port = connection.server().port;
-    where.flow_id = report::make_flow_id(
-        connection.start, report::flow_hash(connection.key, wire::kProtocolTcp));
+    where.flow_id = report::make_flow_id(connection.start,
+                                         report::flow_hash(connection.key, wire::kProtocolTcp));
 }
 
 int Worker::packet_new(std::uint32_t size, std::uint32_t& slot) {
@@ -160,8 +160,7 @@ int Worker::packet_resize(std::uint32_t slot, std::uint32_t net_size) {
     if (connections_on_ && item.headers.transport_ok &&
         item.headers.protocol == wire::kProtocolTcp) {
         const wire::Segment segment = wire::read_segment(item.headers, item.frame.bytes());
-        if (stream::begins_connection(segment) ||
-            table_.find(item.key.key, item.hash) != nullptr) {
+        if (stream::begins_connection(segment) || table_.find(item.key.key, item.hash) != nullptr) {
             return HAKA_HAS_CONNECTION;
         }
     }
@@ -215,6 +214,7 @@ int Worker::packet_send(std::uint32_t slot) {
         return HAKA_NOT_A_PACKET;
     }
     slots_.retire(slot);
+    slots_.keep(slot, true);
     to_send_.push_back({.slot = slot, .rule = context_.rule});
     return HAKA_OK;
 }
@@ -233,6 +233,17 @@ void Worker::packet_drop(std::uint32_t slot) {
         summary_.count_drop(Event::Rule);
     }
     slots_.free(slot);
+}
+
+void Worker::packet_keep(std::uint32_t slot, bool keep) {
+    slots_.keep(slot, keep);
+}
+
+// A packet that was neither sent nor kept when its hook returned.
+void Worker::drop_loose_packets() {
+    for (const std::uint32_t slot : slots_.take_loose()) {
+        packet_drop(slot);
+    }
 }
 
 void Worker::packet_parse(std::uint32_t slot) {
@@ -275,8 +286,8 @@ void Worker::checksum_set(std::uint32_t slot, bool transport) {
         wire::compute_ipv4_header(frame.headers, frame.bytes);
     }
     haka_packet& shown = slots_.at(slot);
-    const auto done = static_cast<std::uint32_t>(transport ? HAKA_CHANGED_TRANSPORT
-                                                           : HAKA_CHANGED_NET);
+    const auto done =
+        static_cast<std::uint32_t>(transport ? HAKA_CHANGED_TRANSPORT : HAKA_CHANGED_NET);
     shown.changed = (shown.changed & ~done) | HAKA_CHANGED_BYTES;
 }
 

@@ -64,6 +64,7 @@ struct haka_cursor {
     double mark;            /* everything from here on stays when the hook ends; < 0: no mark */
     double tail;            /* a possible partial match starts here and stays; < 0: none */
     double gap;             /* bytes lost before the position, not yet told */
+    double limit;           /* where what the rules before this one released ends */
 };
 
 /* The in-order bytes of one direction: [base, base + size) at data. */
@@ -107,6 +108,7 @@ struct haka_api {
     int (*packet_take)(struct haka_context *c, uint32_t slot, uint32_t *taken);
     int (*packet_send)(struct haka_context *c, uint32_t slot);
     void (*packet_drop)(struct haka_context *c, uint32_t slot);
+    void (*packet_keep)(struct haka_context *c, uint32_t slot, int keep);
     void (*packet_parse)(struct haka_context *c, uint32_t slot);
     int (*checksum_ok)(struct haka_context *c, uint32_t slot, int transport);
     void (*checksum_set)(struct haka_context *c, uint32_t slot, int transport);

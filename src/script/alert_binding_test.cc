@@ -31,6 +31,7 @@ public:
     int packet_take(std::uint32_t, std::uint32_t&) override { return 1; }
     int packet_send(std::uint32_t) override { return 1; }
     void packet_drop(std::uint32_t) override {}
+    void packet_keep(std::uint32_t, bool) override {}
     void packet_parse(std::uint32_t) override {}
     bool checksum_ok(std::uint32_t, bool) override { return false; }
     void checksum_set(std::uint32_t, bool) override {}

@@ -35,6 +35,10 @@ int packet_send(haka_context* context, uint32_t slot) {
 
 void packet_drop(haka_context* context, uint32_t slot) { host_of(context).packet_drop(slot); }
 
+void packet_keep(haka_context* context, uint32_t slot, int keep) {
+    host_of(context).packet_keep(slot, keep != 0);
+}
+
 void packet_parse(haka_context* context, uint32_t slot) { host_of(context).packet_parse(slot); }
 
 int checksum_ok(haka_context* context, uint32_t slot, int transport) {
@@ -104,6 +108,7 @@ constexpr haka_api kApi = {
     .packet_take = packet_take,
     .packet_send = packet_send,
     .packet_drop = packet_drop,
+    .packet_keep = packet_keep,
     .packet_parse = packet_parse,
     .checksum_ok = checksum_ok,
     .checksum_set = checksum_set,

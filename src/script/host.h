@@ -30,6 +30,8 @@ public:
     virtual int packet_take(std::uint32_t slot, std::uint32_t& taken) = 0;
     virtual int packet_send(std::uint32_t slot) = 0;
     virtual void packet_drop(std::uint32_t slot) = 0;
+    // Whether a packet of the policy's own lives on when its hook returns.
+    virtual void packet_keep(std::uint32_t slot, bool keep) = 0;
     virtual void packet_parse(std::uint32_t slot) = 0;
     virtual bool checksum_ok(std::uint32_t slot, bool transport) = 0;
     virtual void checksum_set(std::uint32_t slot, bool transport) = 0;

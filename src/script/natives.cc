@@ -33,6 +33,7 @@ struct Natives {
     static int fatal(lua_State* lua) {
         Script& script = script_of(lua);
         script.fatal_ = true;
+        script.fatal_message_ = lua_isstring(lua, 1) != 0 ? text(lua, 1) : std::string_view();
         script.context_->ended = 1;
         lua_pushlightuserdata(lua, &script);
         return lua_error(lua);

@@ -76,7 +76,7 @@ Script::Script(const Options& options, Host& host, haka_context& context)
     memory_.max = options.lua.memory_max;
 }
 
-Script::~Script() = default;
+Script::~Script() { context_->host = nullptr; }  // Finalizers still run: they leave it alone.
 
 Script::Loaded Script::load(const Options& options, Host& host, haka_context& context) {
     std::unique_ptr<Script> script(new Script(options, host, context));
@@ -169,7 +169,7 @@ std::string Script::load_policy() {
     const int run = lua_pcall(lua, 0, 0, kHandler);
     entries_.fetch_add(1, std::memory_order_relaxed);
     if (fatal_) {
-        return fmt::format("{}: haka.log.fatal while loading", chunk);
+        return fmt::format("{}: haka.log.fatal while loading: {}", chunk, fatal_message_);
     }
     if (run != 0) {
         const std::string message = text_at(lua, -1);
@@ -197,7 +197,7 @@ std::string Script::seal() {
     std::array<int, kHookCount> references{};
     for (std::size_t hook = 0; hook < kHookCount; ++hook) {
         lua_rawgeti(lua, entries, static_cast<int>(hook));
-        if (lua_isfunction(lua, -1)) {
+        if (lua_isfunction(lua, -1) && !is_disabled_hook(hook_name(static_cast<Hook>(hook)))) {
             hooks_ |= 1U << hook;
         }
         references.at(hook) = luaL_ref(lua, LUA_REGISTRYINDEX);
@@ -313,6 +313,15 @@ RunStatus Script::run_exit() { return call(kExit, 0, 0); }
 
 bool Script::is_disabled(std::string_view dissector) const {
     return std::ranges::find(disabled_, dissector) != disabled_.end();
+}
+
+// A hook that its dissector, or the one below, will never run.
+bool Script::is_disabled_hook(std::string_view hook) const {
+    return std::ranges::any_of(disabled_, [hook](const std::string& name) {
+        return hook.starts_with(name) &&
+               (hook.substr(name.size()) == "-up" || hook.substr(name.size()) == "-down" ||
+                hook.starts_with("tcp-connection-"));
+    });
 }
 
 std::vector<Script::Listing> Script::listing() {

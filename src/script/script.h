@@ -69,6 +69,7 @@ public:
     [[nodiscard]] bool has_streamed_rules() const { return has_streamed_rules_; }
     [[nodiscard]] bool has_protocol(std::uint8_t protocol) const { return protocols_[protocol]; }
     [[nodiscard]] bool is_disabled(std::string_view dissector) const;
+    [[nodiscard]] bool is_disabled_hook(std::string_view hook) const;
     [[nodiscard]] const std::vector<RuleInfo>& rules() const { return rules_; }
 
     // Runs all rules of a hook. Precondition: listens(hook).
@@ -134,6 +135,7 @@ private:
     std::uint32_t stream_rules_ = 0;
     bool has_streamed_rules_ = false;
     bool fatal_ = false;
+    std::string fatal_message_;
     std::uint32_t failed_rule_ = 0;
     std::string coroutine_trace_;
     std::atomic<std::uint64_t> entries_{0};
