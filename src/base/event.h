@@ -19,7 +19,8 @@ namespace haka {
     X(LuaMemory, "lua.memory", "the policy reached lua.memory_max")                               \
     X(FrameTruncated, "frame.truncated", "the frame ends inside its link or network header")     \
     X(FrameSnaplen, "frame.snaplen", "the capture cut the frame short")                           \
-    X(Ipv4BadHeader, "ipv4.bad-header", "IPv4 version, header length or total length is impossible") \
+    X(Ipv4BadHeader, "ipv4.bad-header",                                                           \
+      "IPv4 version, header length or total length is impossible")                                \
     X(Ipv4BadChecksum, "ipv4.bad-checksum", "the IPv4 header checksum is wrong")                  \
     X(Ipv6BadHeader, "ipv6.bad-header", "an IPv6 header or extension header is impossible")      \
     X(FragmentOverlap, "ip.fragment-overlap", "fragments overlap")                                \
@@ -44,11 +45,13 @@ namespace haka {
     X(TcpSynData, "tcp.syn-data", "SYN data without the fast open option")                        \
     X(TcpRstInexact, "tcp.rst-inexact", "a RST not at the exact next sequence number")            \
     X(TcpRstData, "tcp.rst-data", "data in a RST")                                                \
-    X(TcpSignature, "tcp.signature", "a TCP-MD5 or TCP-AO option, or its absence, that the SYN didn't announce") \
+    X(TcpSignature, "tcp.signature",                                                              \
+      "a TCP-MD5 or TCP-AO option, or its absence, that the SYN didn't announce")                 \
     X(TcpRstOutOfWindow, "tcp.rst-out-of-window", "a RST outside the window")                     \
     X(TcpAfterReset, "tcp.after-reset", "a segment after a believed RST")                         \
     X(TcpDataAfterFin, "tcp.data-after-fin", "data behind a FIN")                                 \
-    X(TcpOverlapDiffers, "tcp.overlap-differs", "a retransmission carries other bytes than the first copy") \
+    X(TcpOverlapDiffers, "tcp.overlap-differs",                                                   \
+      "a retransmission carries other bytes than the first copy")                                 \
     X(TcpUrgent, "tcp.urgent", "urgent data is passed on as plain data")                          \
     X(TcpGap, "tcp.gap", "bytes that the receiver acknowledged are missing")                      \
     X(TcpHoldLimit, "tcp.hold-limit", "too many bytes or segments are held")                      \

@@ -1,8 +1,7 @@
 #include "base/search.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
+#include <immintrin.h>
 
 namespace haka {
 namespace {
@@ -51,8 +50,8 @@ std::int64_t find_text(ByteView bytes, std::string_view text, std::size_t& parti
     if (bytes.size() >= text.size()) {
         const std::size_t stop = bytes.size() - text.size() + 1;
         const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
-        const std::int64_t found = has_avx2 ? find_avx2(bytes.data(), stop, text)
-                                            : find_plain(bytes.data(), stop, text);
+        const std::int64_t found =
+            has_avx2 ? find_avx2(bytes.data(), stop, text) : find_plain(bytes.data(), stop, text);
         if (found >= 0) {
             return found;
         }

@@ -1,5 +1,5 @@
-// pcapng: sections (each with its own byte order and interfaces) of blocks. Packets come in
-// enhanced, simple and the obsolete packet blocks; blocks of any other kind are passed over,
+// The pcapng format: sections (each with its own byte order and interfaces) of blocks. Packets come
+// in enhanced, simple and the obsolete packet blocks; blocks of any other kind are passed over,
 // whatever their size.
 //
 //   [ type 4 | total length 4 | body ... | total length 4 ]     all lengths are multiples of 4

@@ -31,9 +31,7 @@ void Worker::expire(Instant now) {
             timers_.arm(connection, deadline);
             continue;
         }
-        order_ = {.packet = order.packet,
-                  .deadline = connection.deadline.ns,
-                  .id = connection.id};
+        order_ = {.packet = order.packet, .deadline = connection.deadline.ns, .id = connection.id};
         alerts_ = 0;
         end(connection, reason_of_rest(connection.state, EndReason::Timeout), nullptr);
         if (connection.id != 0) {

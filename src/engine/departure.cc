@@ -1,6 +1,5 @@
 // The way out: down hooks, checksums of what was changed, and the packet leaves.
 #include <algorithm>
-
 #include <fmt/format.h>
 
 #include "engine/worker.h"
@@ -102,8 +101,7 @@ void Worker::depart_fragments(Item& joined, flow::Connection* connection) {
 }
 
 void Worker::run_transport_down_hooks(Item& item, flow::Connection* connection) {
-    if (connection != nullptr && !connection->ended &&
-        script_->listens(Hook::TcpConnectionDown)) {
+    if (connection != nullptr && !connection->ended && script_->listens(Hook::TcpConnectionDown)) {
         begin_event(&item);
         connection_ = connection;
         show_connection(*connection, from_client_);

@@ -1,6 +1,6 @@
-// What a worker has to say about the packets of one block: prints, logs, alerts, packets that leave.
-// The worker stages records while it walks a packet and commits them when the packet is decided, so
-// that whoever reads the journal, even while a rule hangs, sees whole packets only.
+// What a worker has to say about the packets of one block: prints, logs, alerts, packets that
+// leave. The worker stages records while it walks a packet and commits them when the packet is
+// decided, so that whoever reads the journal, even while a rule hangs, sees whole packets only.
 //
 // Records are bytes in one buffer: a RecordHead, then `size` bytes, again and again, in the order
 // of their `order`. Readers merge the journals of all workers by it.

@@ -1,11 +1,10 @@
 #include "engine/run.h"
 
-#include <sys/resource.h>
-
 #include <chrono>
+#include <fmt/format.h>
 #include <thread>
 
-#include <fmt/format.h>
+#include <sys/resource.h>
 
 #include "capture/file_reader.h"
 #include "capture/file_sink.h"
@@ -20,7 +19,7 @@ namespace haka::engine {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kLook{50};         // How often the watch looks.
+constexpr std::chrono::milliseconds kLook{50};           // How often the watch looks.
 constexpr std::chrono::milliseconds kStopPatience{500};  // For rules at work when asked to stop.
 constexpr std::chrono::milliseconds kDrawEvery{200};
 
@@ -208,18 +207,18 @@ void Run::abandon(std::size_t index, std::string why) {
 }
 
 void Run::look_at_rules(Clock::time_point now) {
-    const auto limit =
-        std::chrono::nanoseconds(options_.settings.lua.rule_timeout.ns);
+    const auto limit = std::chrono::nanoseconds(options_.settings.lua.rule_timeout.ns);
     const bool stopping = stop_.requested.load() != 0;
     for (std::size_t i = 0; i < workers_.size() && !outcome_.must_abandon; ++i) {
         const auto inside = watches_[i].inside(workers_[i]->script(), now);
         if (inside > limit) {
-            abandon(i, fmt::format("{{}} ran longer than lua.rule_timeout ({} s): everything before "
-                                   "that packet is written, the run ends here",
-                                   static_cast<double>(options_.settings.lua.rule_timeout.ns) *
-                                       1e-9));
+            abandon(i,
+                    fmt::format("{{}} ran longer than lua.rule_timeout ({} s): everything before "
+                                "that packet is written, the run ends here",
+                                static_cast<double>(options_.settings.lua.rule_timeout.ns) * 1e-9));
         } else if (stopping && inside > kStopPatience && now - asked_to_stop_ > kStopPatience) {
-            abandon(i, "interrupted while {} was at work: everything before that packet is written");
+            abandon(i,
+                    "interrupted while {} was at work: everything before that packet is written");
         }
     }
 }
@@ -232,8 +231,7 @@ void Run::draw(Clock::time_point now) {
     report::Progress progress;
     const std::uint64_t size = reader_->size();
     if (size != 0) {
-        progress.fraction =
-            static_cast<double>(conveyor_->position()) / static_cast<double>(size);
+        progress.fraction = static_cast<double>(conveyor_->position()) / static_cast<double>(size);
     }
     progress.packets = workers_.front()->at_work().packet;
     progress.elapsed.ns =
@@ -275,9 +273,9 @@ RunOutcome Run::go() {
         return std::move(outcome_);
     }
     conveyor_ = std::make_unique<Conveyor>(*reader_, filter_.get(), options_.settings.workers,
-                                            options_.settings.seed);
-    merger_ = std::make_unique<Merger>(sinks_, options_, conveyor_.get(), writer_.get(),
-                                       eve_.get());
+                                           options_.settings.seed);
+    merger_ =
+        std::make_unique<Merger>(sinks_, options_, conveyor_.get(), writer_.get(), eve_.get());
     merger_->write(workers_.front()->loading_journal());
     watches_.resize(workers_.size());
     for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -320,8 +318,7 @@ RunOutcome Run::go() {
         report::append_progress_end(line, options_.log_style);
         (void)sinks_.err(line);
     }
-    outcome_.summary.wall_seconds =
-        std::chrono::duration<double>(Clock::now() - start_).count();
+    outcome_.summary.wall_seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     outcome_.summary.cpu_seconds = cpu_seconds();
     return std::move(outcome_);
 }

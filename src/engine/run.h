@@ -21,18 +21,18 @@
 namespace haka::engine {
 
 struct RunOptions {
-    std::string input;    // Path, or "-" for standard input.
-    std::string output;   // -w; empty: nothing is written.
-    std::string policy;   // Path of the policy's Lua file.
-    std::string filter;   // -f; empty: none.
-    std::string eve;      // --eve; empty: none.
+    std::string input;                              // Path, or "-" for standard input.
+    std::string output;                             // -w; empty: nothing is written.
+    std::string policy;                             // Path of the policy's Lua file.
+    std::string filter;                             // -f; empty: none.
+    std::string eve;                                // --eve; empty: none.
     std::map<std::string, std::string> log_levels;  // Module or "default" -> level.
     Settings settings;
     bool quiet = false;  // No alerts on the console, no progress.
     bool profile = false;
-    bool progress = false;             // Draw a progress line through `err`.
-    report::ConsoleStyle out_style;    // Of what goes to `out`: alerts and prints.
-    report::ConsoleStyle log_style;    // Of log lines.
+    bool progress = false;           // Draw a progress line through `err`.
+    report::ConsoleStyle out_style;  // Of what goes to `out`: alerts and prints.
+    report::ConsoleStyle log_style;  // Of log lines.
 };
 
 // Where text goes; each is called from the calling thread only, with whole lines. They return false

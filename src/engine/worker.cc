@@ -320,8 +320,7 @@ bool Worker::finish_event(RunStatus status, Item* item) {
     if (status != RunStatus::Done) {
         if (status == RunStatus::Fatal) {
             fatal_ = true;
-        } else if (item != nullptr &&
-                   options_.settings.lua.on_error == Exception::Drop) {
+        } else if (item != nullptr && options_.settings.lua.on_error == Exception::Drop) {
             drop(*item, Event::RuleError);
             item->rule = script_->failed_rule();
         }

@@ -195,8 +195,7 @@ void ConnectionTable::grow() {
 }
 
 std::size_t ConnectionTable::memory_bytes() const {
-    return sizeof *this + slot_count_ * sizeof(Slot) +
-           chunks_.capacity() * sizeof chunks_[0] +
+    return sizeof *this + slot_count_ * sizeof(Slot) + chunks_.capacity() * sizeof chunks_[0] +
            chunk_memory_.capacity() * sizeof chunk_memory_[0] + chunks_.size() * kChunkSize;
 }
 

@@ -1,12 +1,14 @@
 #include "flow/huge_memory.h"
 
-#include <sys/mman.h>
-
 #include <new>
+
+#include <sys/mman.h>
 
 namespace haka::flow {
 
-void Unmap::operator()(std::uint8_t* memory) const { munmap(memory, size); }
+void Unmap::operator()(std::uint8_t* memory) const {
+    munmap(memory, size);
+}
 
 HugeMemory allocate_huge(std::size_t size) {
     // As much more as it takes to cut it to where a huge page may start.

@@ -20,8 +20,8 @@ std::vector<std::uint8_t> segment_with(std::string_view payload) {
 
 TEST(ForgeTest, FixesOnlyWhatIsAskedFor) {
     auto bytes = segment_with("hello");
-    bytes[8] -= 1;       // ttl
-    bytes[40] = 'H';     // payload
+    bytes[8] -= 1;    // ttl
+    bytes[40] = 'H';  // payload
     auto headers = wire::find_headers(LinkType::Raw, bytes);
     fix_checksums(headers, bytes, HAKA_CHANGED_NET);
     EXPECT_TRUE(wire::verify_ipv4_header(ByteView(bytes).first(20)));

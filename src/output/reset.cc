@@ -44,8 +44,7 @@ void make_resets(const flow::Connection& connection, Received received, ByteView
 
     Reset to_client;
     to_client.to_client = true;
-    wire::build_tcp(turned(link, link_type),
-                    {.src = address_of(server), .dst = address_of(client)},
+    wire::build_tcp(turned(link, link_type), {.src = address_of(server), .dst = address_of(client)},
                     {.srcport = server.port,
                      .dstport = client.port,
                      .seq = server_seen ? next_seq(sent_by_server, received.by_client) : 0,

@@ -44,8 +44,8 @@ TEST(ResetTest, CarriesTheNumberThatEachEndExpects) {
     std::vector<Reset> resets;
     make_resets(c, {.by_server = 10, .by_client = 5}, {}, LinkType::Raw, resets);
     ASSERT_EQ(resets.size(), 2U);
-    EXPECT_EQ(read(resets[0]).seq, 5U);       // To the client: 0xffffffff + 1 + 5.
-    EXPECT_EQ(read(resets[0]).ack, 1012U);    // The FIN counts.
+    EXPECT_EQ(read(resets[0]).seq, 5U);     // To the client: 0xffffffff + 1 + 5.
+    EXPECT_EQ(read(resets[0]).ack, 1012U);  // The FIN counts.
     EXPECT_EQ(read(resets[1]).seq, 1012U);
     EXPECT_EQ(read(resets[1]).ack, 5U);
 }

@@ -21,27 +21,38 @@ enum { HAKA_NONE = 0xffffffff };
 enum { HAKA_CHANGED_NET = 1, HAKA_CHANGED_TRANSPORT = 2, HAKA_CHANGED_BYTES = 4 };
 
 /* Status of an API call; the Lua side has the sentence for each. */
-enum { HAKA_OK = 0, HAKA_NO_SLOT = 1, HAKA_NO_MEMORY = 2, HAKA_TOO_LARGE = 3, HAKA_CAPTURED = 4,
-       HAKA_PASS_THROUGH = 5, HAKA_HAS_CONNECTION = 6, HAKA_NOT_A_PACKET = 7, HAKA_TABLE_FULL = 8,
-       HAKA_OUTPUT_FULL = 9, HAKA_EXISTS = 10, HAKA_NOT_SYN = 11,
-       HAKA_SENDING = 12 };
+enum {
+    HAKA_OK = 0,
+    HAKA_NO_SLOT = 1,
+    HAKA_NO_MEMORY = 2,
+    HAKA_TOO_LARGE = 3,
+    HAKA_CAPTURED = 4,
+    HAKA_PASS_THROUGH = 5,
+    HAKA_HAS_CONNECTION = 6,
+    HAKA_NOT_A_PACKET = 7,
+    HAKA_TABLE_FULL = 8,
+    HAKA_OUTPUT_FULL = 9,
+    HAKA_EXISTS = 10,
+    HAKA_NOT_SYN = 11,
+    HAKA_SENDING = 12
+};
 
 /* One packet lent to Lua. Slot 0 is the packet at hand; the others are packets that the policy made
    or took over. The pointers lie in memory of C++ and stay valid while `generation` does. */
 struct haka_packet {
     uint32_t generation;
     uint32_t changed;
-    uint8_t *net;           /* first byte of the network layer (of the frame when not IP) */
-    uint8_t *transport;     /* first byte behind the IP header, NULL when not IP */
-    uint8_t *payload;       /* first byte behind the transport header */
-    uint32_t net_size;      /* from net to the end of the datagram */
+    uint8_t* net;       /* first byte of the network layer (of the frame when not IP) */
+    uint8_t* transport; /* first byte behind the IP header, NULL when not IP */
+    uint8_t* payload;   /* first byte behind the transport header */
+    uint32_t net_size;  /* from net to the end of the datagram */
     uint32_t transport_size;
     uint32_t payload_size;
-    uint8_t ip_version;     /* 4, 6 or 0 */
+    uint8_t ip_version; /* 4, 6 or 0 */
     uint8_t protocol;
-    uint8_t transport_ok;   /* the transport header is whole */
-    uint8_t made;           /* made by a policy: may be sent */
-    int64_t when;           /* ns since 1970 */
+    uint8_t transport_ok; /* the transport header is whole */
+    uint8_t made;         /* made by a policy: may be sent */
+    int64_t when;         /* ns since 1970 */
     uint64_t number;
 };
 
@@ -50,80 +61,80 @@ struct haka_connection {
     uint32_t generation;
     uint16_t client_port, server_port;
     uint8_t ip_version;
-    uint8_t state;          /* flow::State */
+    uint8_t state; /* flow::State */
     uint8_t dropped;
-    uint32_t client[4];     /* host order words; IPv4 uses the first */
+    uint32_t client[4]; /* host order words; IPv4 uses the first */
     uint32_t server[4];
     uint64_t id;
-    uint32_t index;         /* in the connection table */
+    uint32_t index; /* in the connection table */
 };
 
 /* One rule's place in one direction of a stream, counted in delivered bytes. */
 struct haka_cursor {
     double position;
-    double mark;            /* everything from here on stays when the hook ends; < 0: no mark */
-    double tail;            /* a possible partial match starts here and stays; < 0: none */
-    double gap;             /* bytes lost before the position, not yet told */
-    double limit;           /* where what the rules before this one released ends */
+    double mark;  /* everything from here on stays when the hook ends; < 0: no mark */
+    double tail;  /* a possible partial match starts here and stays; < 0: none */
+    double gap;   /* bytes lost before the position, not yet told */
+    double limit; /* where what the rules before this one released ends */
 };
 
 /* The in-order bytes of one direction: [base, base + size) at data. */
 struct haka_stream {
-    const uint8_t *data;
+    const uint8_t* data;
     double base;
     uint32_t size;
-    uint32_t eof;           /* nothing comes after these bytes */
-    struct haka_cursor *cursors;
+    uint32_t eof; /* nothing comes after these bytes */
+    struct haka_cursor* cursors;
 };
 
 /* What a worker shares with its Lua state. */
 struct haka_context {
-    uint32_t rule;          /* index of the rule at work, 0 when none: errors and hangs name it */
-    uint32_t ended;         /* the packet or connection was decided: evaluation stops */
-    uint32_t event;         /* counts hook events; connection-event handles carry it */
-    uint32_t streamed;      /* token of the coroutine that runs, 0 when none */
-    uint32_t cursor;        /* index of the stream rule at work */
-    uint32_t connection;    /* slot of the connection at hand, HAKA_NONE when not yet touched */
+    uint32_t rule;       /* index of the rule at work, 0 when none: errors and hangs name it */
+    uint32_t ended;      /* the packet or connection was decided: evaluation stops */
+    uint32_t event;      /* counts hook events; connection-event handles carry it */
+    uint32_t streamed;   /* token of the coroutine that runs, 0 when none */
+    uint32_t cursor;     /* index of the stream rule at work */
+    uint32_t connection; /* slot of the connection at hand, HAKA_NONE when not yet touched */
     uint32_t has_connection;
-    uint32_t direction;     /* 1: client to server */
-    uint32_t hook;          /* script::Hook at work */
-    uint32_t end_reason;    /* flow::EndReason on tcp-connection-end */
+    uint32_t direction;  /* 1: client to server */
+    uint32_t hook;       /* script::Hook at work */
+    uint32_t end_reason; /* flow::EndReason on tcp-connection-end */
     uint32_t pass_through;
     uint32_t worker;
     uint32_t log_level_max; /* highest (most verbose) level that any module logs */
     uint64_t packet_number; /* of the packet at hand */
     int64_t now;            /* time of the packet at hand, ns since 1970 */
-    struct haka_packet *packets;
-    struct haka_connection *connections;
-    struct haka_stream *streams;  /* of the connection at hand: [0] client to server, [1] back */
-    void *host;
+    struct haka_packet* packets;
+    struct haka_connection* connections;
+    struct haka_stream* streams; /* of the connection at hand: [0] client to server, [1] back */
+    void* host;
 };
 
 /* What Lua asks of C++. `c` is the worker's context. */
 struct haka_api {
-    int (*log)(struct haka_context *c, int level, const char *module, size_t module_size,
-               const char *text, size_t text_size);
-    int (*packet_new)(struct haka_context *c, uint32_t size, uint32_t *slot);
-    int (*packet_resize)(struct haka_context *c, uint32_t slot, uint32_t net_size);
-    int (*packet_take)(struct haka_context *c, uint32_t slot, uint32_t *taken);
-    int (*packet_send)(struct haka_context *c, uint32_t slot);
-    void (*packet_drop)(struct haka_context *c, uint32_t slot);
-    void (*packet_keep)(struct haka_context *c, uint32_t slot, int keep);
-    void (*packet_parse)(struct haka_context *c, uint32_t slot);
-    int (*checksum_ok)(struct haka_context *c, uint32_t slot, int transport);
-    void (*checksum_set)(struct haka_context *c, uint32_t slot, int transport);
-    uint32_t (*connection_touch)(struct haka_context *c);
-    uint32_t (*connection_of)(struct haka_context *c, uint32_t slot, uint32_t *direction,
-                              uint32_t *tombstone);
-    int (*connection_new)(struct haka_context *c, uint32_t slot, uint32_t *connection);
-    void (*connection_refresh)(struct haka_context *c, uint32_t connection);
-    int (*connection_drop)(struct haka_context *c, uint32_t connection);
-    int (*connection_reset)(struct haka_context *c, uint32_t connection);
-    int (*connection_close)(struct haka_context *c, uint32_t connection);
-    double (*find)(const uint8_t *data, size_t size, const char *text, size_t text_size,
-                   size_t *partial);
+    int (*log)(struct haka_context* c, int level, const char* module, size_t module_size,
+               const char* text, size_t text_size);
+    int (*packet_new)(struct haka_context* c, uint32_t size, uint32_t* slot);
+    int (*packet_resize)(struct haka_context* c, uint32_t slot, uint32_t net_size);
+    int (*packet_take)(struct haka_context* c, uint32_t slot, uint32_t* taken);
+    int (*packet_send)(struct haka_context* c, uint32_t slot);
+    void (*packet_drop)(struct haka_context* c, uint32_t slot);
+    void (*packet_keep)(struct haka_context* c, uint32_t slot, int keep);
+    void (*packet_parse)(struct haka_context* c, uint32_t slot);
+    int (*checksum_ok)(struct haka_context* c, uint32_t slot, int transport);
+    void (*checksum_set)(struct haka_context* c, uint32_t slot, int transport);
+    uint32_t (*connection_touch)(struct haka_context* c);
+    uint32_t (*connection_of)(struct haka_context* c, uint32_t slot, uint32_t* direction,
+                              uint32_t* tombstone);
+    int (*connection_new)(struct haka_context* c, uint32_t slot, uint32_t* connection);
+    void (*connection_refresh)(struct haka_context* c, uint32_t connection);
+    int (*connection_drop)(struct haka_context* c, uint32_t connection);
+    int (*connection_reset)(struct haka_context* c, uint32_t connection);
+    int (*connection_close)(struct haka_context* c, uint32_t connection);
+    double (*find)(const uint8_t* data, size_t size, const char* text, size_t text_size,
+                   size_t* partial);
     double (*clock)(void);
-    void (*rule_time)(struct haka_context *c, uint32_t rule, double seconds);
+    void (*rule_time)(struct haka_context* c, uint32_t rule, double seconds);
 };
 // abi]
 }

@@ -8,7 +8,9 @@
 namespace haka::script {
 namespace {
 
-Host& host_of(haka_context* context) { return *static_cast<Host*>(context->host); }
+Host& host_of(haka_context* context) {
+    return *static_cast<Host*>(context->host);
+}
 
 int log(haka_context* context, int level, const char* module, size_t module_size, const char* text,
         size_t text_size) {
@@ -33,13 +35,17 @@ int packet_send(haka_context* context, uint32_t slot) {
     return host_of(context).packet_send(slot);
 }
 
-void packet_drop(haka_context* context, uint32_t slot) { host_of(context).packet_drop(slot); }
+void packet_drop(haka_context* context, uint32_t slot) {
+    host_of(context).packet_drop(slot);
+}
 
 void packet_keep(haka_context* context, uint32_t slot, int keep) {
     host_of(context).packet_keep(slot, keep != 0);
 }
 
-void packet_parse(haka_context* context, uint32_t slot) { host_of(context).packet_parse(slot); }
+void packet_parse(haka_context* context, uint32_t slot) {
+    host_of(context).packet_parse(slot);
+}
 
 int checksum_ok(haka_context* context, uint32_t slot, int transport) {
     return host_of(context).checksum_ok(slot, transport != 0) ? 1 : 0;
@@ -126,6 +132,8 @@ constexpr haka_api kApi = {
 
 }  // namespace
 
-const haka_api& api() { return kApi; }
+const haka_api& api() {
+    return kApi;
+}
 
 }  // namespace haka::script

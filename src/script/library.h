@@ -7,7 +7,7 @@
 namespace haka::script {
 
 struct LibraryFile {
-    std::string_view name;    // "core", "tcp" ...: file lua/haka/NAME.lua, chunk "=haka/NAME.lua".
+    std::string_view name;  // "core", "tcp" ...: file lua/haka/NAME.lua, chunk "=haka/NAME.lua".
     std::string_view source;
 };
 

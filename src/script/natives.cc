@@ -1,8 +1,8 @@
 #include "script/natives.h"
 
-#include <luajit-2.1/lua.hpp>
-
 #include <filesystem>
+
+#include <luajit-2.1/lua.hpp>
 
 #include "script/alert_binding.h"
 #include "script/api.h"

@@ -1,12 +1,11 @@
 #include "script/script.h"
 
-#include <luajit-2.1/lua.hpp>
-
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-
 #include <fmt/format.h>
+
+#include <luajit-2.1/lua.hpp>
 
 #include "script/api.h"
 #include "script/library.h"
@@ -16,8 +15,8 @@ namespace haka::script {
 namespace {
 
 // Where things lie in the Lua stack while a policy runs.
-constexpr int kHandler = 1;                                          // Adds the traceback.
-constexpr int kEntries = 2;                                          // One function a hook.
+constexpr int kHandler = 1;                                         // Adds the traceback.
+constexpr int kEntries = 2;                                         // One function a hook.
 constexpr int kProtocol = kEntries + static_cast<int>(kHookCount);  // Then those of `seal`.
 constexpr int kStream = kProtocol + 1;
 constexpr int kForget = kProtocol + 2;
@@ -46,11 +45,15 @@ std::string text_at(lua_State* lua, int index) {
     return text == nullptr ? std::string("(no message)") : std::string(text, size);
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string first_line(const std::string& text) {
+    return text.substr(0, text.find('\n'));
+}
 
 }  // namespace
 
-void Script::Close::operator()(lua_State* state) const { lua_close(state); }
+void Script::Close::operator()(lua_State* state) const {
+    lua_close(state);
+}
 
 void* Script::allocate(void* user, void* old, std::size_t old_size, std::size_t new_size) {
     auto& memory = *static_cast<Memory*>(user);
@@ -76,7 +79,9 @@ Script::Script(const Options& options, Host& host, haka_context& context)
     memory_.max = options.lua.memory_max;
 }
 
-Script::~Script() { context_->host = nullptr; }  // Finalizers still run: they leave it alone.
+Script::~Script() {
+    context_->host = nullptr;
+}  // Finalizers still run: they leave it alone.
 
 Script::Loaded Script::load(const Options& options, Host& host, haka_context& context) {
     std::unique_ptr<Script> script(new Script(options, host, context));
@@ -252,10 +257,11 @@ RunStatus Script::report_failure(int status) {
         const std::uint64_t used = memory_.used;
         lua_settop(lua, kListing);
         lua_gc(lua, LUA_GCCOLLECT, 0);
-        host_->log(report::LogLevel::Error, "lua",
-                   fmt::format("{} on packet {}: not enough memory: {} bytes in use, lua.memory_max "
-                               "is {}",
-                               who, context_->packet_number, used, memory_.max));
+        host_->log(
+            report::LogLevel::Error, "lua",
+            fmt::format("{} on packet {}: not enough memory: {} bytes in use, lua.memory_max "
+                        "is {}",
+                        who, context_->packet_number, used, memory_.max));
     } else {
         std::string message = text_at(lua, -1);
         if (!coroutine_trace_.empty()) {
@@ -309,7 +315,9 @@ void Script::forget(std::uint32_t connection) {
     (void)call(kForget, 1, 0);
 }
 
-RunStatus Script::run_exit() { return call(kExit, 0, 0); }
+RunStatus Script::run_exit() {
+    return call(kExit, 0, 0);
+}
 
 bool Script::is_disabled(std::string_view dissector) const {
     return std::ranges::find(disabled_, dissector) != disabled_.end();
