@@ -118,7 +118,7 @@ local event_ref = core.class("struct haka_event_ref", {
     get = {
         dissector = function() return "tcp-connection" end,
         next_dissector = function(self) check_event(self) return core.native.next_dissector() end,
-        connection = function(self) check_event(self) return at_hand() end,
+        connection = function(self) check_event(self) return (at_hand()) end,
         direction = function(self) check_event(self) return context.direction ~= 0 end,
         stream = function(self)
             check_event(self)
@@ -129,7 +129,7 @@ local event_ref = core.class("struct haka_event_ref", {
             if context.packets[0].generation == 0 then
                 return fail("tcp-connection.tcp: no packet at the end of input")
             end
-            return transport.tcp(0)
+            return (transport.tcp(0))
         end,
     },
     set = {
@@ -184,7 +184,7 @@ local end_ref = core.class("struct haka_end_ref", {
     methods = { valid = function(self) return context.event == self.event end },
 })
 
-function connection.event(streamed) return event_ref(context.event, streamed or 0) end
-function connection.ended() return end_ref(context.event) end
+function connection.event(streamed) return (event_ref(context.event, streamed or 0)) end
+function connection.ended() return (end_ref(context.event)) end
 
 return connection

@@ -79,15 +79,16 @@ end
 -- set = {field = function(self, value)}, methods = {name = function(self, ...)}, and optional
 -- index(self, i), newindex(self, i, value) for number keys, len(self), eq, lt, le, tostring.
 -- Returns the constructor. The two accessors are compiled anew for each class: the JIT compiler
--- folds what a function refers to only while the function has a single closure.
+-- folds what a function refers to only while the function has a single closure. The parentheses
+-- keep the calls from being tail calls, of which a trace may hold fifteen.
 local CLASS_ACCESSORS = [[
 local get, set, methods, index, newindex, unknown, read_only = ...
 return function(self, key)
     local getter = get[key]
-    if getter then return getter(self) end
+    if getter then return (getter(self)) end
     local method = methods[key]
     if method then return method end
-    if index and type(key) == "number" then return index(self, key) end
+    if index and type(key) == "number" then return (index(self, key)) end
     return unknown(key)
 end, function(self, key, value)
     local setter = set[key]
@@ -97,9 +98,30 @@ end, function(self, key, value)
 end
 ]]
 
+-- A method may be called with anything as `self`. Only a handle of its own class gets through, for a
+-- table with the same fields could name memory that is nobody's.
+local METHOD = [[
+local istype, ctype, method, wrong = ...
+return function(self, a, b, c)
+    if not istype(ctype, self) then return wrong() end
+    return method(self, a, b, c)
+end
+]]
+
+local function guarded_methods(class, ctype, methods)
+    local guarded, istype = {}, ffi.istype
+    for name, method in pairs(methods) do
+        local function wrong()
+            return fail("%s:%s: call it as %s:%s(...)", class, name, class, name)
+        end
+        guarded[name] = assert(loadstring(METHOD, "=haka/method"))(istype, ctype, method, wrong)
+    end
+    return guarded
+end
+
 function core.class(ctype, definition)
     local name, get, set = definition.name, definition.get or {}, definition.set or {}
-    local methods = definition.methods or {}
+    local methods = guarded_methods(name, ffi.typeof(ctype), definition.methods or {})
     local known = {}
     for _, fields in ipairs({ get, set, methods }) do
         for key in pairs(fields) do known[key] = true end

@@ -50,7 +50,7 @@ local function entry_for(name, run)
     elseif name:match("^tcp%-connection%-") then
         argument = "connection.event(0)"
     end
-    local text = "function() return run(" .. argument .. ") end"
+    local text = "function() run(" .. argument .. ") end"
     return core.compile(text, "run, packet, ip, transport, connection", run, packet, ip, transport,
         connection)
 end

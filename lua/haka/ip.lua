@@ -110,9 +110,9 @@ local ipv4_ref = core.class("struct haka_ipv4_ref", layer.add_common {
         checksum = getter("ipv4", "net", layer.get16(10)),
         src = getter("ipv4", "net", "address.v4(" .. layer.get32(12) .. ")"),
         dst = getter("ipv4", "net", "address.v4(" .. layer.get32(16) .. ")"),
-        flags = function(self) packet_of(self, "ipv4") return flags_ref(self.slot, self.generation) end,
-        payload = function(self) packet_of(self, "ipv4") return payload_ref(self.slot, self.generation) end,
-        raw = function(self) packet_of(self, "ipv4") return layer.raw(self.slot) end,
+        flags = function(self) packet_of(self, "ipv4") return (flags_ref(self.slot, self.generation)) end,
+        payload = function(self) packet_of(self, "ipv4") return (payload_ref(self.slot, self.generation)) end,
+        raw = function(self) packet_of(self, "ipv4") return (layer.raw(self.slot)) end,
         next_dissector = function(self) return layer.behind_ip(packet_of(self, "ipv4")) end,
     },
     set = {
@@ -180,8 +180,8 @@ local ipv6_ref = core.class("struct haka_ipv6_ref", layer.add_common {
         hop_limit = getter("ipv6", "net", layer.get8(7)),
         src = getter("ipv6", "net", "address.v6(" .. words(8) .. ")"),
         dst = getter("ipv6", "net", "address.v6(" .. words(24) .. ")"),
-        payload = function(self) packet_of(self, "ipv6") return payload_ref(self.slot, self.generation) end,
-        raw = function(self) packet_of(self, "ipv6") return layer.raw(self.slot) end,
+        payload = function(self) packet_of(self, "ipv6") return (payload_ref(self.slot, self.generation)) end,
+        raw = function(self) packet_of(self, "ipv6") return (layer.raw(self.slot)) end,
         next_dissector = function(self) return layer.behind_ip(packet_of(self, "ipv6")) end,
     },
     set = {
@@ -204,11 +204,11 @@ local ipv6_ref = core.class("struct haka_ipv6_ref", layer.add_common {
     methods = ipv6_methods,
 })
 
-function ip.v4(slot) return ipv4_ref(slot, packets[slot].generation) end
-function ip.v6(slot) return ipv6_ref(slot, packets[slot].generation) end
+function ip.v4(slot) return (ipv4_ref(slot, packets[slot].generation)) end
+function ip.v6(slot) return (ipv6_ref(slot, packets[slot].generation)) end
 -- The IP object of a handle's packet, of whichever family.
 function ip.of(self, p)
-    if p.ip_version == 4 then return ipv4_ref(self.slot, self.generation) end
+    if p.ip_version == 4 then return (ipv4_ref(self.slot, self.generation)) end
     return ipv6_ref(self.slot, self.generation)
 end
 function ip.is(value)

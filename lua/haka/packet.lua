@@ -187,7 +187,7 @@ local raw_ref = core.class("struct haka_raw_ref", layer.add_common {
     len = length,
 })
 
-function layer.raw(slot) return raw_ref(slot, packets[slot].generation) end
+function layer.raw(slot) return (raw_ref(slot, packets[slot].generation)) end
 
 local slot_out = ffi.new("uint32_t[1]")
 

@@ -277,6 +277,9 @@ function rule.rule_hook(name, pkt)
         return fail("haka.rule_hook: no dissector declares the hook %s (nearest: %s)",
             core.show(name), core.show(core.nearest(name, core.hooks)))
     end
+    if STREAM_HOOKS[name] and context.streams == nil then
+        return fail("haka.rule_hook: %s needs a stream, and there is none here", name)
+    end
     local run = rule.functions and rule.functions[name]
     if run then
         local outer = context.rule

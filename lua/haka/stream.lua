@@ -171,7 +171,7 @@ end
 -- In a streamed rule: suspends until `n` bytes are available or nothing more can come; returns how
 -- many are available.
 function methods.wait(self, n)
-    core.check_integer("stream:wait", n, 1, 2 ^ 31)
+    core.check_integer("stream:wait", n, 0, 2 ^ 31)
     if self.streamed == 0 then
         fail("stream:wait: only in a rule with `streamed = true`")
     end

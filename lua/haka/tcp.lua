@@ -41,16 +41,16 @@ local function checksums(name)
             writable(self, name)
             api.checksum_set(context, self.slot, 1)
         end,
-        forge = function(self) return ip.of(self, packet_of(self, name)) end,
+        forge = function(self) return (ip.of(self, packet_of(self, name))) end,
     }
 end
 
 local function payload(name)
-    return function(self) packet_of(self, name) return payload_ref(self.slot, self.generation) end
+    return function(self) packet_of(self, name) return (payload_ref(self.slot, self.generation)) end
 end
 
 local function ip_of(name)
-    return function(self) return ip.of(self, packet_of(self, name)) end
+    return function(self) return (ip.of(self, packet_of(self, name))) end
 end
 
 -- TCP flags: byte 13.
@@ -184,7 +184,7 @@ local tcp_ref = core.class("struct haka_tcp_ref", layer.add_common {
         window_size = getter("tcp", "transport", layer.get16(14)),
         checksum = getter("tcp", "transport", layer.get16(16)),
         urgent_pointer = getter("tcp", "transport", layer.get16(18)),
-        flags = function(self) packet_of(self, "tcp") return flags_ref(self.slot, self.generation) end,
+        flags = function(self) packet_of(self, "tcp") return (flags_ref(self.slot, self.generation)) end,
         payload = payload("tcp"),
         ip = ip_of("tcp"),
         options = function(self) packet_of(self, "tcp") return options_of(self) end,
@@ -250,9 +250,9 @@ local icmp_ref = core.class("struct haka_icmp_ref", layer.add_common {
     methods = checksums("icmp"),
 })
 
-function transport.tcp(slot) return tcp_ref(slot, packets[slot].generation) end
-function transport.udp(slot) return udp_ref(slot, packets[slot].generation) end
-function transport.icmp(slot) return icmp_ref(slot, packets[slot].generation) end
+function transport.tcp(slot) return (tcp_ref(slot, packets[slot].generation)) end
+function transport.udp(slot) return (udp_ref(slot, packets[slot].generation)) end
+function transport.icmp(slot) return (icmp_ref(slot, packets[slot].generation)) end
 function transport.is_tcp(value) return ffi.istype("struct haka_tcp_ref", value) end
 
 -- Writes a fresh transport header into an IP packet that the policy made.

@@ -123,7 +123,7 @@ std::string Script::prepare() {
     // Room for the traces of large policies; what LuaJIT reserves by default is soon full.
     const char* tune =
         "require('jit.opt').start('maxtrace=4000', 'maxrecord=8000', 'maxmcode=16384', "
-        "'sizemcode=64')";
+        "'sizemcode=64', 'loopunroll=60')";
     if (luaL_loadstring(lua, tune) != 0 || lua_pcall(lua, 0, 0, kHandler) != 0) {
         return text_at(lua, -1);
     }
