@@ -202,6 +202,7 @@ void Run::abandon(std::size_t index, std::string why) {
     for (Stage* stage : conveyor_->unfinished()) {
         merger_->write(stage->journals, hung.packet - 1);
     }
+    merger_->write(last_words_);  // Of a hang at the end of the input: what came before it.
     say(fmt::format(fmt::runtime(why), describe(hung)));
     outcome_.must_abandon = true;
 }
@@ -307,7 +308,7 @@ RunOutcome Run::go() {
         }
     }
     merger_->finish();
-    if (reader_->damage() && !outcome_.must_abandon) {
+    if (!outcome_.must_abandon && reader_->damage()) {
         say(*reader_->damage());
     }
     if (!merger_->problem().empty()) {
