@@ -199,10 +199,13 @@ void Run::abandon(std::size_t index, std::string why) {
     while (at_work_.load() > 1 && Clock::now() < until) {
         std::this_thread::sleep_for(kLook / 5);
     }
-    for (Stage* stage : conveyor_->unfinished()) {
+    const std::vector<Stage*> unfinished = conveyor_->unfinished();
+    for (Stage* stage : unfinished) {
         merger_->write(stage->journals, hung.packet - 1);
     }
-    merger_->write(last_words_);  // Of a hang at the end of the input: what came before it.
+    if (unfinished.empty()) {  // It hangs at the end of the input.
+        merger_->write(last_words_);
+    }
     say(fmt::format(fmt::runtime(why), describe(hung)));
     outcome_.must_abandon = true;
 }
