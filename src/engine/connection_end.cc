@@ -1,4 +1,5 @@
 // How connections end: timers, decisions of rules, the end of the input.
+// Tested by: worker_test.cc
 #include <algorithm>
 
 #include "engine/worker.h"
@@ -205,13 +206,15 @@ void Worker::send_resets(flow::Connection& connection, const Item* item) {
     output::make_resets(seen, received, link, reset_link_, resets_);
 }
 
-void Worker::finish(Journal& journal) {
-    journal_ = &journal;
-    item_ = nullptr;
-    fragments_.finish();
-    for (const auto& dropped : fragments_.dropped()) {
-        summary_.packets_dropped += 1;
-        summary_.count_drop(dropped.event);
+// The connections that the input leaves behind, by id. Nobody who would see it: they are counted.
+void Worker::end_all() {
+    if (!script_->listens(Hook::TcpConnectionEnd) && listeners_->count() == 0) {
+        table_.for_each([this](const flow::Connection& connection) {
+            if (!connection.ended) {
+                summary_.count_end(reason_of_rest(connection.state, EndReason::EndOfInput));
+            }
+        });
+        return;
     }
     for (const std::uint32_t index : table_.indices_by_id()) {
         flow::Connection& connection = table_.at(index);
@@ -226,6 +229,17 @@ void Worker::finish(Journal& journal) {
         }
         journal_->commit();
     }
+}
+
+void Worker::finish(Journal& journal) {
+    journal_ = &journal;
+    item_ = nullptr;
+    fragments_.finish();
+    for (const auto& dropped : fragments_.dropped()) {
+        summary_.packets_dropped += 1;
+        summary_.count_drop(dropped.event);
+    }
+    end_all();
     order_ = {.packet = UINT64_MAX, .deadline = 1, .id = options_.index};
     alerts_ = 0;
     if (!fatal_) {

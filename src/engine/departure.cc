@@ -1,4 +1,5 @@
 // The way out: down hooks, checksums of what was changed, and the packet leaves.
+// Tested by: worker_test.cc
 #include <algorithm>
 #include <fmt/format.h>
 

@@ -42,6 +42,7 @@ public:
     [[nodiscard]] std::uint32_t add();
     [[nodiscard]] Listener& at(std::uint32_t index) { return *places_[index]; }
     void remove(std::uint32_t index);
+    [[nodiscard]] std::size_t count() const { return places_.size() - free_.size(); }
 
     // Shows both directions' bytes to Lua; cursors that lie before them move up.
     void present(Listener& listener, std::size_t half) const;

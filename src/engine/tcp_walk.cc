@@ -1,5 +1,6 @@
 // The part of the walk that knows connections: whose segment is it, is it to be believed, which
 // bytes does it add, who is to see them.
+// Tested by: worker_test.cc
 #include <algorithm>
 
 #include "engine/worker.h"
@@ -45,6 +46,9 @@ flow::Connection* Worker::open(Item& item, const wire::Segment& segment) {
         if (options_.settings.exceptions.table_full != Exception::Pass) {
             drop(item, Event::TcpTableFull);
         }
+        if (options_.settings.exceptions.table_full == Exception::Reset) {
+            refuse_attempt(item, segment);
+        }
         return nullptr;
     }
     if (options_.settings.tcp.midstream == Midstream::Ignore) {
@@ -70,6 +74,22 @@ flow::Connection* Worker::open(Item& item, const wire::Segment& segment) {
                         {});
     }
     return nullptr;
+}
+
+// Answers a SYN that there is no room for.
+void Worker::refuse_attempt(const Item& item, const wire::Segment& segment) {
+    if (options_.settings.pass_through) {
+        return;
+    }
+    flow::Connection attempt;
+    attempt.key = item.key.key;
+    attempt.client_is_low = item.key.source_is_low;
+    attempt.id = item.frame.number;
+    attempt.half(true).isn = segment.seq;
+    from_client_ = true;
+    sent_before_ = 0;
+    fin_before_ = UINT64_MAX;
+    send_resets(attempt, &item);
 }
 
 flow::Connection* Worker::make_connection(Item& item) {
@@ -129,7 +149,6 @@ void Worker::follow(Item& item, flow::Connection& connection, const wire::Segmen
         }
         return;
     }
-    connection.last_seen = now_;
     connection.packets.at(from_client_ ? 0 : 1) += 1;
     connection.bytes.at(from_client_ ? 0 : 1) += judgement.size;
     if (judgement.handshake_completed) {
@@ -315,6 +334,9 @@ bool Worker::close_lost_hole(Item* item, flow::Connection& connection, bool of_c
     }
     seen = {};
     const stream::Added added = buffer.add_gap(buffer.end(), hole);
+    if (added.refused != Event::None) {
+        return refuse(item, connection, added.refused, options_.settings.exceptions.memory);
+    }
     summary_.stream_gaps += 1;
     summary_.stream_bytes += added.available;
     if (item != nullptr) {
@@ -358,6 +380,9 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
         }
         if (gained == 0 && buffer.at_gap()) {
             gained = buffer.release(buffer.end());
+        }
+        if (!connection.half(!of_client).seen) {
+            buffer.acknowledged(buffer.end());  // Nobody else will: a capture of one direction.
         }
         if (gained == 0) {
             return true;

@@ -107,6 +107,7 @@ private:
     void walk_tcp(Item& item);
     [[nodiscard]] flow::Connection* open(Item& item, const wire::Segment& segment);
     [[nodiscard]] flow::Connection* make_connection(Item& item);
+    void refuse_attempt(const Item& item, const wire::Segment& segment);
     bool announce(Item& item, flow::Connection& connection);
     void follow(Item& item, flow::Connection& connection, const wire::Segment& segment);
     void listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
@@ -129,6 +130,7 @@ private:
     // connection_end.cc
     void expire(Instant now);
     void end(flow::Connection& connection, flow::EndReason reason, Item* item);
+    void end_all();
     void forget(flow::Connection& connection);
     void settle_decisions(Item* item);
     void send_resets(flow::Connection& connection, const Item* item);

@@ -1,5 +1,6 @@
 // What Lua asks of the engine while a rule runs: each call checks, answers with a status, and never
 // enters Lua.
+// Tested by: worker_test.cc
 #include <algorithm>
 
 #include "engine/worker.h"

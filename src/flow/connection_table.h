@@ -72,6 +72,15 @@ public:
     [[nodiscard]] std::uint32_t half_open_max() const { return half_open_max_; }
     // All memory of the table.
     [[nodiscard]] std::size_t memory_bytes() const;
+    // Calls visit(connection) for every connection, in the order of their places.
+    template <typename Visit>
+    void for_each(Visit visit) const {
+        for (std::uint32_t index = 0; index < places_used_; ++index) {
+            if (at(index).id != 0) {
+                visit(at(index));
+            }
+        }
+    }
     // Indices of all connections, ascending by id: the order in which they end with the input.
     [[nodiscard]] std::vector<std::uint32_t> indices_by_id() const;
 

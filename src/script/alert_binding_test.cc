@@ -8,47 +8,10 @@
 #include <gtest/gtest.h>
 #include <luajit-2.1/lua.hpp>
 
+#include "script/test_host.h"
+
 namespace haka::script {
 namespace {
-
-// Keeps the alerts it is given; whatever else is asked of it is refused.
-class AlertHost final : public Host {
-public:
-    bool log(report::LogLevel, std::string_view, std::string_view) override { return false; }
-    bool print(std::string_view) override { return false; }
-    std::uint64_t alert(report::Alert& alert) override {
-        if (full) {
-            return 0;
-        }
-        if (!alert.is_update) {
-            alert.reference = alerts.size() + 1;
-        }
-        alerts.push_back(alert);
-        return alert.reference;
-    }
-    int packet_new(std::uint32_t, std::uint32_t&) override { return 1; }
-    int packet_resize(std::uint32_t, std::uint32_t) override { return 1; }
-    int packet_take(std::uint32_t, std::uint32_t&) override { return 1; }
-    int packet_send(std::uint32_t) override { return 1; }
-    void packet_drop(std::uint32_t) override {}
-    void packet_keep(std::uint32_t, bool) override {}
-    void packet_parse(std::uint32_t) override {}
-    bool checksum_ok(std::uint32_t, bool) override { return false; }
-    void checksum_set(std::uint32_t, bool) override {}
-    std::uint32_t connection_touch() override { return 0; }
-    std::uint32_t connection_of(std::uint32_t, bool&, bool&) override { return 0; }
-    int connection_new(std::uint32_t, std::uint32_t&) override { return 1; }
-    void connection_refresh(std::uint32_t) override {}
-    int connection_close(std::uint32_t) override { return 1; }
-    int connection_drop(std::uint32_t) override { return 1; }
-    int connection_reset(std::uint32_t) override { return 1; }
-    void choose_dissector(std::string_view) override {}
-    std::string_view next_dissector() const override { return {}; }
-    void rule_time(std::uint32_t, double) override {}
-
-    std::vector<report::Alert> alerts;
-    bool full = false;
-};
 
 struct Close {
     void operator()(lua_State* lua) const { lua_close(lua); }
@@ -75,7 +38,7 @@ protected:
         return lua_tostring(lua, -1);
     }
 
-    AlertHost host_;
+    test::TestHost host_;
     AlertBinding binding_{host_};
     std::unique_ptr<lua_State, Close> lua_{luaL_newstate()};
 };

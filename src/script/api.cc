@@ -1,3 +1,4 @@
+// Tested by: script_test.cc
 #include "script/api.h"
 
 #include <time.h>

@@ -1,3 +1,4 @@
+// Tested by: script_test.cc
 #include "script/natives.h"
 
 #include <filesystem>

@@ -1,7 +1,6 @@
 #include "script/script.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
 
@@ -55,29 +54,8 @@ void Script::Close::operator()(lua_State* state) const {
     lua_close(state);
 }
 
-void* Script::allocate(void* user, void* old, std::size_t old_size, std::size_t new_size) {
-    auto& memory = *static_cast<Memory*>(user);
-    if (new_size > old_size && memory.used + (new_size - old_size) > memory.max) {
-        return nullptr;
-    }
-    void* block = nullptr;
-    if (new_size == 0) {
-        std::free(old);  // NOLINT(cppcoreguidelines-no-malloc): Lua's allocator is realloc.
-    } else {
-        block = std::realloc(old, new_size);  // NOLINT(cppcoreguidelines-no-malloc)
-        if (block == nullptr) {
-            return nullptr;
-        }
-    }
-    memory.used += new_size;
-    memory.used -= old_size;
-    return block;
-}
-
 Script::Script(const Options& options, Host& host, haka_context& context)
-    : options_(options), host_(&host), context_(&context), alerts_(host) {
-    memory_.max = options.lua.memory_max;
-}
+    : options_(options), host_(&host), context_(&context), memory_(options.lua.memory_max), alerts_(host) {}
 
 Script::~Script() {
     context_->host = nullptr;
@@ -102,7 +80,7 @@ Script::Loaded Script::load(const Options& options, Host& host, haka_context& co
 }
 
 std::string Script::prepare() {
-    lua_.reset(lua_newstate(allocate, &memory_));
+    lua_.reset(lua_newstate(LuaMemory::allocate, &memory_));
     if (lua_ == nullptr) {
         return fmt::format("lua.memory_max ({} bytes) is too small to start Lua",
                            options_.lua.memory_max);
@@ -180,7 +158,7 @@ std::string Script::load_policy() {
         const std::string message = text_at(lua, -1);
         return run == LUA_ERRMEM
                    ? fmt::format("{}: loading needs more than lua.memory_max ({} bytes)", chunk,
-                                 memory_.max)
+                                 memory_.bytes_max())
                    : message;
     }
     return {};
@@ -254,14 +232,14 @@ RunStatus Script::report_failure(int status) {
     const std::string who =
         number == 0 ? std::string("the policy") : fmt::format("rule \"{}\"", rule.name);
     if (status == LUA_ERRMEM) {
-        const std::uint64_t used = memory_.used;
+        const std::uint64_t used = memory_.used();
         lua_settop(lua, kListing);
         lua_gc(lua, LUA_GCCOLLECT, 0);
         host_->log(
             report::LogLevel::Error, "lua",
             fmt::format("{} on packet {}: not enough memory: {} bytes in use, lua.memory_max "
                         "is {}",
-                        who, context_->packet_number, used, memory_.max));
+                        who, context_->packet_number, used, memory_.bytes_max()));
     } else {
         std::string message = text_at(lua, -1);
         if (!coroutine_trace_.empty()) {

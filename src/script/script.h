@@ -19,6 +19,7 @@
 #include "script/alert_binding.h"
 #include "script/hook.h"
 #include "script/host.h"
+#include "script/lua_memory.h"
 
 struct lua_State;
 
@@ -90,7 +91,7 @@ public:
 
     // For the watchdog, read from another thread: odd while Lua runs, changes with every entry.
     [[nodiscard]] const std::atomic<std::uint64_t>& entries() const { return entries_; }
-    [[nodiscard]] std::uint64_t memory_used() const { return memory_.used; }
+    [[nodiscard]] std::uint64_t memory_used() const { return memory_.used(); }
 
     // What `haka check` prints.
     struct Listing {
@@ -104,17 +105,12 @@ public:
     [[nodiscard]] std::vector<Listing> listing();
 
 private:
-    struct Memory {
-        std::uint64_t used = 0;
-        std::uint64_t max = UINT64_MAX;
-    };
     struct Close {
         void operator()(lua_State* state) const;
     };
     friend struct Natives;
 
     Script(const Options& options, Host& host, haka_context& context);
-    static void* allocate(void* user, void* old, std::size_t old_size, std::size_t new_size);
     [[nodiscard]] std::string prepare();
     [[nodiscard]] std::string load_library();
     [[nodiscard]] std::string load_policy();
@@ -125,7 +121,7 @@ private:
     Options options_;
     Host* host_;
     haka_context* context_;
-    Memory memory_;
+    LuaMemory memory_;
     AlertBinding alerts_;  // Outlives the Lua state.
     std::unique_ptr<lua_State, Close> lua_;
     std::vector<RuleInfo> rules_{1};
