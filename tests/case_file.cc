@@ -131,7 +131,7 @@ double Reader::number(std::string_view text) {
 
 void Reader::dialogue_line(std::string_view text) {
     const char mark = text.size() > 1 && text[1] == ' ' ? text[0] : ' ';
-    if (mark == '+' || mark == '-' || mark == '<' || mark == '>') {
+    if (mark == '+' || mark == '-' || mark == '*' || mark == '<' || mark == '>') {
         packet_line(mark, text.substr(2));
     } else if (mark == ':') {
         case_->prints.emplace_back(text.substr(2));
@@ -151,6 +151,12 @@ void Reader::note(std::string_view text) {
                 : static_cast<std::uint64_t>(number(text.substr(space + 1)));
     } else if (take(text, "log ")) {
         case_->logs.emplace_back(text);
+    } else if (take(text, "recut ")) {
+        case_->recut = static_cast<std::uint64_t>(number(text));
+    } else if (take(text, "eve x")) {
+        const std::size_t space = std::min(text.find(' '), text.size());
+        case_->eve_counts[std::string(text.substr(std::min(space + 1, text.size())))] =
+            static_cast<std::uint64_t>(number(text.substr(0, space)));
     } else if (take(text, "eve ")) {
         case_->eve.emplace_back(text);
     } else if (take(text, "ended ")) {
@@ -187,9 +193,10 @@ void Reader::packet_line(char mark, std::string_view text) {
         times = static_cast<std::uint64_t>(number(text.substr(1, space - 1)));
         text.remove_prefix(std::min(space + 1, text.size()));
     }
-    const std::size_t semicolon = mark == '-' ? text.rfind(';') : std::string_view::npos;
+    const bool is_dropped = mark == '-' || mark == '*';
+    const std::size_t semicolon = is_dropped ? text.rfind(';') : std::string_view::npos;
     std::string reason;
-    if (mark == '-') {
+    if (is_dropped) {
         if (semicolon == std::string_view::npos) {
             return fail("a dropped packet needs its reason: - PACKET ; REASON");
         }
@@ -213,7 +220,7 @@ void Reader::packet_line(char mark, std::string_view text) {
         if (!make_packet(text, packet)) {
             return;
         }
-        if (mark == '+' || mark == '>') {
+        if (mark == '+' || mark == '*' || mark == '>') {
             case_->packets_out.push_back(packet);
         }
         if (mark != '>') {

@@ -38,6 +38,9 @@ struct Case {
     std::vector<std::string> prints;
     std::vector<std::string> logs;  // Each is part of a log line, in this order.
     std::vector<std::string> eve;   // The same of EVE lines.
+    // How many EVE lines have the text.
+    std::map<std::string, std::uint64_t, std::less<>> eve_counts;
+    std::uint64_t recut = 0;  // So many fewer fragments leave than came.
     std::map<std::string, std::uint64_t, std::less<>> drops;  // By reason.
     std::map<std::string, std::uint64_t, std::less<>>
         events;                                               // By name, of what drops nothing too.

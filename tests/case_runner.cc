@@ -153,6 +153,15 @@ public:
         lines("print", test_.prints, lines_of(came_.out));
         parts("log", test_.logs, lines_of(came_.log));
         parts("eve", test_.eve, lines_of(came_.eve));
+        for (const auto& [text, count] : test_.eve_counts) {
+            std::uint64_t found = 0;
+            for (const std::string& line : lines_of(came_.eve)) {
+                found += line.find(text) != std::string::npos ? 1U : 0U;
+            }
+            if (found != count) {
+                say(fmt::format("EVE lines with {}: expected {}, came {}", text, count, found));
+            }
+        }
         const report::Summary& summary = came_.outcome.summary;
         counts("dropped", test_.drops, counts_of(summary.drops));
         counts("event", test_.events, counts_of(summary.events));
@@ -164,8 +173,8 @@ public:
             drops += count;
         }
         const std::uint64_t dropped = test_.settings.pass_through ? 0 : summary.packets_dropped;
-        if (drops != summary.packets_dropped ||
-            summary.packets_in + summary.packets_injected != summary.packets_out + dropped) {
+        if (drops != summary.packets_dropped || summary.packets_in + summary.packets_injected !=
+                                                    summary.packets_out + dropped + test_.recut) {
             say(
                 fmt::format("counts don't add up: {} in + {} injected, {} out + {} dropped, {} "
                             "reasons",
