@@ -251,8 +251,17 @@ void Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
             return;
         }
     }
-    if (close_lost_hole(&item, connection, true, HoleRule::WhenOld)) {
-        (void)close_lost_hole(&item, connection, false, HoleRule::WhenOld);
+    if (!close_lost_hole(&item, connection, true, HoleRule::WhenOld) ||
+        !close_lost_hole(&item, connection, false, HoleRule::WhenOld)) {
+        return;
+    }
+    // Both streams were shown to their ends and acknowledged: nothing more can come of them, so a
+    // connection in TIME_WAIT costs no more than one that nobody listened to.
+    const bool complete = std::ranges::all_of(listener.buffers, [](const auto& buffer) {
+        return buffer.eof() && buffer.begin() == buffer.end();
+    });
+    if (complete && connection.state == flow::State::TimeWait) {
+        release_listener(connection);
     }
 }
 
