@@ -249,9 +249,6 @@ network_t = core.class("struct haka_network", {
     methods = {
         -- Whether `address` lies in this network; false for one of the other family.
         contains = function(self, address)
-            if not istype(network_t, self) then
-                return fail("network:contains: call it as network:contains(address)")
-            end
             if not istype(address_t, address) then
                 return fail("network:contains: expected an address, got %s", show(address))
             end

@@ -14,12 +14,6 @@ local SIZE_MAX = math.min(core.native.memory_max or 256 * 1048576, 0x7fffffff)
 local bytes_t = ffi.typeof("uint8_t[?]")
 local buffer_t
 
-local function check_self(self, method)
-    if not istype(buffer_t, self) then
-        return fail("buffer:%s: call it as buffer:%s(...)", method, method)
-    end
-end
-
 local function check_index(self, i)
     if i % 1 ~= 0 or i < 1 or i > self.size then
         return fail("buffer: index %s is not an integer from 1 to %d", tostring(i), self.size)
@@ -65,7 +59,6 @@ buffer_t = core.class("struct haka_buffer", {
     methods = {
         ---Bytes i to j as a new buffer; negative numbers count from the end, as in string.sub.
         sub = function(self, i, j)
-            check_self(self, "sub")
             local size = self.size
             i = check_integer("buffer:sub: first", i, -2 ^ 53, 2 ^ 53)
             j = j == nil and -1 or check_integer("buffer:sub: last", j, -2 ^ 53, 2 ^ 53)

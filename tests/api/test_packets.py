@@ -59,6 +59,37 @@ class Handles(HakaCase):
             end }""", [tcp(CLIENT, SERVER, 1, 2, 1, 0, SYN)], held=4)
         self.assertEqual(result.leaving(), [])
 
+    def test_a_method_takes_its_own_handles_only(self):
+        talk = Talk()
+        frames = talk.open() + [talk.send(b"abc")]
+        self.expect("""
+            local forged = { { slot = 4000000000, generation = 0 }, { slot = 0, generation = 0 }, {}, 5, "x", true, print,
+                setmetatable({}, { __index = function() return 4000000000 end }) }
+            local function refuses(method, ...)
+                expect.fails("call it as", function() method() end)
+                for _, self in ipairs(forged) do expect.fails("call it as", function() method(self, 1) end) end
+                for _, self in ipairs{ ... } do expect.fails("call it as", function() method(self, 1) end) end
+            end
+            haka.rule{ hooks = { "tcp-connection-up" }, eval = function(self, pkt)
+                local tcp, s = pkt.tcp, pkt.stream
+                for _, name in ipairs{ "drop", "reset", "valid" } do refuses(pkt[name], tcp, s) end
+                for _, name in ipairs{ "drop", "send", "valid", "compute_checksum", "verify_checksum", "getconnection",
+                    "newconnection", "forge" } do refuses(tcp[name], pkt, s) end
+                for _, name in ipairs{ "available", "read", "getchar", "advance", "peek", "find", "mark", "seek", "unmark",
+                    "wait" } do refuses(s[name], pkt, tcp) end
+                for _, name in ipairs{ "drop", "reset", "close", "stream", "valid" } do refuses(pkt.connection[name], pkt, tcp) end
+                for _, name in ipairs{ "resize", "accept", "drop", "send" } do refuses(tcp.ip.raw[name], pkt, tcp) end
+                refuses(tcp.payload.resize, tcp, pkt) refuses(tcp.ip.payload.resize, tcp, pkt)
+                refuses(ipv4.network("1.0.0.0/8").contains, tcp, pkt) refuses(haka.buffer(1).sub, tcp, pkt)
+            end }""", frames, held=2 * 11 * (3 + 8 + 10 + 5 + 4 + 4))
+
+    def test_a_stream_hook_needs_a_stream(self):
+        result = self.run_policy("""
+            haka.rule{ hooks = { "tcp-connection-up" }, eval = function() end }
+            haka.rule{ hooks = { "udp-up" }, eval = function(self, pkt) haka.rule_hook("tcp-connection-up", pkt) end }""",
+                                 [udp(CLIENT, SERVER, 5, 6, b"abcd")])
+        self.assertIn("needs a stream", result.err)
+
     def test_equal_with_any_other_type_is_false(self):
         self.expect("""haka.rule{ hooks = { "tcp-up" }, eval = function(self, pkt)
             local c = pkt:getconnection()

@@ -267,9 +267,9 @@ class Streamed(HakaCase):
 
     def test_wait_argument(self):
         self.expect("""haka.rule{ hooks = { "tcp-connection-up" }, streamed = true, eval = function(self, pkt)
-            for _, wrong in ipairs{ 0, -1, 0.5, "1" } do
+            for _, wrong in ipairs{ -1, 0.5, "1" } do
                 expect.fails("stream:wait", function() pkt.stream:wait(wrong) end) end end }""",
-                    upload(b"a")[:4], held=8)
+                    upload(b"a")[:4], held=6)
 
     def test_drop_and_reset_in_a_streamed_rule(self):
         for what, leaving in (("drop", 4), ("reset", 6)):
