@@ -17,16 +17,17 @@ haka.rule{
     name = "show tcp",
     hooks = { 'tcp-up' },
     eval = function (self, pkt)
-        local ip = pkt.ip
+        local ip = pkt.ip   -- Of either family; each has the fields of its own header.
+        local hops = ip.version == 4 and ip.ttl or ip.hop_limit
         print(("packet %d  %s:%d > %s:%d  ttl %d  %s"):format(ip.raw.number, tostring(ip.src),
-            pkt.srcport, tostring(ip.dst), pkt.dstport, ip.ttl, names_of(pkt.flags)))
+            pkt.srcport, tostring(ip.dst), pkt.dstport, hops, names_of(pkt.flags)))
         print(("    seq %d  ack %d  window %d  header %d bytes  payload %d bytes  checksum %s")
             :format(pkt.seq, pkt.ack_seq, pkt.window_size, pkt.hdr_len, #pkt.payload,
                 pkt:verify_checksum() and "right" or "wrong"))
         if pkt.flags.syn then
             local options = pkt.options
-            print(("    mss %d  window scale %d  sack %s"):format(options.mss,
-                options.window_scale, tostring(options.sack_permitted)))
+            print("    mss", options.mss, " window scale", options.window_scale, " sack",
+                options.sack_permitted)   -- nil: the option isn't there
         end
     end
 }
