@@ -1,8 +1,8 @@
 -- Lesson: ending a connection because of what is said in it.
 --
--- The packet that completes the offending text is at hand when the rule finds it. `pkt:reset()` drops
--- that packet and sends each end one RST with the sequence number that this end accepts; what still
--- comes of the connection is dropped.
+-- The packet that completes the offending text is at hand when the rule finds it. `pkt:reset()`
+-- drops that packet and sends each end one RST with the sequence number that this end accepts; what
+-- still comes of the connection is dropped.
 
 local FORBIDDEN = "/missing"
 

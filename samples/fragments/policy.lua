@@ -1,8 +1,8 @@
 -- Lesson: fragments.
 --
 -- `ipv4-up` and `ipv6-up` run for each fragment. Fragments are then held until their datagram is
--- whole, and `udp-up`, `icmp-up` and `tcp-up` run once, on the joined datagram. What passes leaves as
--- the fragments it came in; a drop drops them all.
+-- whole, and `udp-up`, `icmp-up` and `tcp-up` run once, on the joined datagram. What passes leaves
+-- as the fragments it came in; a drop drops them all.
 
 haka.rule{
     name = "each fragment",
