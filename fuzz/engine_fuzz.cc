@@ -27,6 +27,7 @@
 #include "engine/worker.h"
 #include "flow/fragments.h"
 #include "wire/build.h"
+#include "wire/ipv4.h"
 #include "wire/tcp.h"
 
 namespace haka {
