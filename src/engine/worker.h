@@ -96,6 +96,7 @@ private:
     bool run_packet_hook(script::Hook hook, Item& item);
     void begin_event(Item* item);
     void drop_loose_packets();
+    void end_lost_layers(std::uint32_t slot, const haka_packet& before);
     bool finish_event(script::RunStatus status, Item* item);
     void drop(Item& item, Event reason);
     void remark(Event event, const Item& item, const flow::Connection* connection);

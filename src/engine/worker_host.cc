@@ -154,7 +154,9 @@ int Worker::packet_resize(std::uint32_t slot, std::uint32_t net_size) {
         if (!has_packet_memory(net_size)) {
             return HAKA_NO_MEMORY;
         }
+        const haka_packet before = slots_.at(slot);
         slots_.resize(slot, net_size);
+        end_lost_layers(slot, before);
         return HAKA_OK;
     }
     Item& item = *item_;
@@ -247,13 +249,28 @@ void Worker::drop_loose_packets() {
     }
 }
 
+// A handle reads at its layer's fixed offsets. When a change of lengths takes a layer away, the
+// handles die: they would reach beyond the packet.
+void Worker::end_lost_layers(std::uint32_t slot, const haka_packet& before) {
+    const haka_packet& now = slots_.at(slot);
+    const bool lost_ip = before.ip_version != 0 && now.ip_version != before.ip_version;
+    const bool lost_transport = before.transport_ok != 0 &&
+                                (now.transport_ok == 0 || now.protocol != before.protocol);
+    if (lost_ip || lost_transport) {
+        slots_.retire(slot);
+    }
+}
+
 void Worker::packet_parse(std::uint32_t slot) {
+    const haka_packet before = slots_.at(slot);
     if (slot != 0) {
         slots_.parse(slot);
+        end_lost_layers(slot, before);
         return;
     }
     item_->headers = wire::find_headers(item_->frame.link, item_->frame.bytes());
     point_at(slots_.at(0), item_->headers, item_->frame.mutable_bytes());
+    end_lost_layers(0, before);
 }
 
 Worker::FrameOf Worker::frame_of(std::uint32_t slot) {

@@ -83,6 +83,35 @@ class Handles(HakaCase):
                 refuses(ipv4.network("1.0.0.0/8").contains, tcp, pkt) refuses(haka.buffer(1).sub, tcp, pkt)
             end }""", frames, held=2 * 11 * (3 + 8 + 10 + 5 + 4 + 4))
 
+    def test_a_change_that_takes_a_layer_away_ends_its_handles(self):
+        for change in ("pkt.ip.len = 20", "pkt.ip.raw:resize(21)", "pkt.ip.payload:resize(3)", "pkt.ip.raw:resize(0)",
+                       "pkt.ip.hdr_len = 40"):
+            self.expect("""haka.disable_dissector("tcp-connection")
+                haka.rule{ hooks = { "tcp-up" }, eval = function(self, pkt)
+                local payload, flags, options = pkt.payload, pkt.flags, pkt.options
+                %s
+                expect.fails("tcp is no longer valid", function() return pkt.urgent_pointer end)
+                expect.fails("tcp is no longer valid", function() pkt.urgent_pointer = 1 end)
+                expect.fails("no longer valid", function() return payload[1] end)
+                expect.fails("no longer valid", function() flags.all = 1 end)
+                expect.fails("no longer valid", function() return options.mss end)
+            end }""" % change, [tcp(CLIENT, SERVER, 1, 2, 1, 0, SYN)], held=10)
+        self.expect("""haka.rule{ hooks = { "tcp-up" }, eval = function(self, pkt)
+            local raw = haka.packet.new()
+            local ip = ipv4.create(raw)
+            local made = tcp.create(ip)
+            expect.equal(made.seq, 0) expect.equal(#raw, 40)
+            raw:resize(3)
+            expect.fails("no longer valid", function() made.urgent_pointer = 1 end)
+            expect.fails("no longer valid", function() ip.dst = ipv4.addr(1) end)
+        end }""", [tcp(CLIENT, SERVER, 1, 2, 1, 0, SYN)], held=6)
+
+    def test_a_connections_packet_that_a_rule_made_something_else(self):
+        result = self.run_policy("""haka.rule{ hooks = { "tcp-connection-up" }, eval = function(self, pkt)
+            pkt.tcp.ip.len = 20
+            print(pcall(function() return pkt.tcp.seq end)) end }""", exchange())
+        self.assertIn("made the packet something else", result.out)
+
     def test_a_stream_hook_needs_a_stream(self):
         result = self.run_policy("""
             haka.rule{ hooks = { "tcp-connection-up" }, eval = function() end }
