@@ -30,7 +30,7 @@ struct Block {
 struct Interface {
     LinkType link = LinkType::Ethernet;
     std::uint32_t snaplen = kFrameSizeMax;
-    std::string name;
+    std::string name{};
 };
 
 }  // namespace haka::capture

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/test_input.h"
+#include "wire/ethernet.h"
 
 namespace haka::engine {
 namespace {
@@ -85,7 +86,7 @@ protected:
 };
 
 TEST_F(ConveyorTest, CarriesEveryFrameToOneWorkerAndBlocksToTheWriterInOrder) {
-    for (const std::uint16_t workers : {1, 2, 4}) {
+    for (const std::uint32_t workers : {1U, 2U, 4U}) {
         put(many_blocks());
         Conveyor conveyor(*reader_, nullptr, workers, 1);
         std::vector<std::thread> threads;

@@ -36,8 +36,8 @@ enum class RecordKind : std::uint8_t {
 };
 
 struct RecordHead {
-    Order order;
-    Instant when;
+    Order order{};
+    Instant when{};
     std::uint32_t size = 0;   // Of both parts.
     std::uint32_t split = 0;  // Size of the first part: console text, comment.
     std::uint32_t interface = 0;

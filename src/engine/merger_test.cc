@@ -196,7 +196,7 @@ TEST_F(MergerTest, NamesThePacketFileThatTakesNoMore) {
     Conveyor conveyor(*opened.reader, nullptr, 1, 1);
     ASSERT_NE(conveyor.enter(0), nullptr);
     const std::string output = folder_.file("out.pcap");
-    const auto writer = capture::FileWriter::open(output);
+    auto writer = capture::FileWriter::open(output);
     for (const std::uint32_t interface : {0U, 0U, 1U, 0U}) {
         journals_[0].stage({.order = {.packet = 1},
                             .interface = interface,
@@ -209,6 +209,7 @@ TEST_F(MergerTest, NamesThePacketFileThatTakesNoMore) {
     merger.write(journals_);
     merger.finish();
     EXPECT_NE(merger.problem().find(".pcapng"), std::string::npos) << merger.problem();
+    writer.writer.reset();
     EXPECT_EQ(test::read_capture(output).size(), 2U);
 }
 

@@ -12,6 +12,7 @@
 #include "capture/file_writer.h"
 #include "capture/test_folder.h"
 #include "wire/build.h"
+#include "wire/ethernet.h"
 #include "wire/tcp.h"
 
 namespace haka::engine::test {
@@ -20,7 +21,7 @@ using Bytes = std::vector<std::uint8_t>;
 
 struct Packet {
     Bytes bytes;
-    Instant when;
+    Instant when{};
     std::uint32_t interface = 0;
 };
 
