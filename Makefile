@@ -24,18 +24,20 @@ BENCH_PACKAGES := libnids-dev libtins-dev nginx-light curl apache2-utils openssh
 DEBUG := build/debug
 RELEASE := build/release
 CHECK := build/check
+TSAN := build/tsan
 FUZZ := build/fuzz
 CONFIGURE := cmake --log-level=WARNING -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccache \
     -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DHAKA_CAPTURES='$(abspath $(HAKA_CAPTURES))' -S .
 CTEST := ctest --output-on-failure -j $(JOBS)
 OUR_CODE := find src fuzz bench tests \( -name '*.h' -o -name '*.cc' \) -print0
 
-.PHONY: help setup setup-test run build test test-debug test-release bench fuzz fuzz-long fuzzers check \
+.PHONY: help setup setup-test run build test test-debug test-release tsan bench fuzz fuzz-long fuzzers check \
     check-format check-layers check-headers check-tidy install clean
 
 help:
 	@echo "make run        the firewall example over a sample capture (installs, builds, runs)"
 	@echo "make test       every test: Debug with sanitizers, then Release"
+	@echo "make tsan       several workers with the thread sanitizer"
 	@echo "make check      format, layers, headers, clang-tidy"
 	@echo "make bench      speed and memory, compared with others"
 	@echo "make fuzz       every fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS); make fuzz-long: an hour each"
@@ -73,6 +75,11 @@ test-release: setup-test
 	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
 	@cmake --build $(RELEASE) -j $(JOBS)
 	@$(CTEST) --test-dir $(RELEASE)
+
+tsan: setup-test
+	@$(CONFIGURE) -B $(TSAN) -DCMAKE_BUILD_TYPE=Release -DSANITIZE_THREAD=ON
+	@cmake --build $(TSAN) -j $(JOBS) --target haka engine_test case_runner
+	@$(CTEST) --test-dir $(TSAN) -R '^(engine|threads|case-.*)$$'
 
 bench: setup
 	@tools/install-packages.sh $(BENCH_PACKAGES)
@@ -118,4 +125,4 @@ install: build
 	@cmake --install $(RELEASE) --prefix '$(PREFIX)'
 
 clean:
-	rm -rf $(DEBUG) $(RELEASE) $(CHECK) $(FUZZ)
+	rm -rf $(DEBUG) $(RELEASE) $(CHECK) $(TSAN) $(FUZZ)
