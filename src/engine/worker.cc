@@ -299,7 +299,7 @@ void Worker::begin_event(Item* item) {
     event_ = event_ == UINT32_MAX ? 1 : event_ + 1;
     context_.event = event_;
     context_.ended = 0;
-    context_.rule = 0;
+    __atomic_store_n(&context_.rule, 0U, __ATOMIC_RELAXED);  // at_work() may look just now.
     context_.streams = nullptr;
     if (slots_.has_loose()) {
         drop_loose_packets();
