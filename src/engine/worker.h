@@ -3,7 +3,8 @@
 // nothing, so nothing here is locked.
 //
 // The walk of a packet is in worker.cc (layers), tcp_walk.cc (connections), connection_end.cc
-// (timers and ends), departure.cc (down hooks, what leaves); what Lua asks for is in worker_host.cc.
+// (timers and ends), departure.cc (down hooks, what leaves); what Lua asks for is in
+// worker_host.cc.
 #pragma once
 
 #include <array>
@@ -53,6 +54,8 @@ public:
     };
     [[nodiscard]] static Made make(const WorkerOptions& options);
     ~Worker() override;
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
 
     // Walks the frames of `block` that belong to this worker. Stops early when `stop` is set.
     void walk(std::span<Frame> frames, Journal& journal, const std::atomic<bool>& stop);
@@ -113,8 +116,7 @@ private:
     void follow(Item& item, flow::Connection& connection, const wire::Segment& segment);
     void listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
                 const stream::Judgement& judgement);
-    void clear_urgent(Item& item, const flow::Connection& connection,
-                      const wire::Segment& segment);
+    void clear_urgent(Item& item, const flow::Connection& connection, const wire::Segment& segment);
     bool store(Item& item, flow::Connection& connection, Listener& listener,
                const stream::Judgement& judgement);
     enum class HoleRule : std::uint8_t { WhenOld, AtOnce };
@@ -214,11 +216,11 @@ private:
     Instant now_;
     Item* item_ = nullptr;                    // At hand, or null (timers, end of input).
     flow::Connection* connection_ = nullptr;  // At hand, or null.
-    std::uint64_t sent_before_ = 0;  // Of the packet's sender, before the packet.
-    std::uint64_t fin_before_ = 0;   // The sender's fin_offset, before the packet.
+    std::uint64_t sent_before_ = 0;           // Of the packet's sender, before the packet.
+    std::uint64_t fin_before_ = 0;            // The sender's fin_offset, before the packet.
     bool from_client_ = true;
     bool connection_decided_ = false;  // The connection at hand was dropped or reset.
-    bool settling_ = false;              // settle_decisions() is at work.
+    bool settling_ = false;            // settle_decisions() is at work.
     std::vector<Decision> decisions_;
     struct Sent {
         std::uint32_t slot = 0;

@@ -8,10 +8,10 @@
 // this border: functions return a status, the Lua side turns it into an error at the policy's line.
 #pragma once
 
+// NOLINTBEGIN: this part is C
 #include <stddef.h>
 #include <stdint.h>
 
-// NOLINTBEGIN: this part is C
 extern "C" {
 // [abi
 enum { HAKA_NONE = 0xffffffff };

@@ -18,6 +18,7 @@ public:
     explicit AlertBinding(Host& host) : host_(host) {}
     AlertBinding(const AlertBinding&) = delete;
     AlertBinding& operator=(const AlertBinding&) = delete;
+    ~AlertBinding() = default;
 
     // Pushes the function `alert(table)`, which returns the alert's number or, when the output is
     // full, nil. This object must outlive the Lua state.

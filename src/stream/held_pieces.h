@@ -57,6 +57,8 @@ public:
     explicit HeldPieces(StreamMemory& memory)
         : memory_(&memory), pieces_(NodeInBlock<Value>(memory)) {}
     ~HeldPieces() { clear(); }
+    HeldPieces(const HeldPieces&) = delete;
+    HeldPieces& operator=(const HeldPieces&) = delete;
     HeldPieces(HeldPieces&& other) noexcept;
     HeldPieces& operator=(HeldPieces&& other) = delete;
 
