@@ -133,7 +133,7 @@ local function resume(routine)
     context.streamed = 0
     if not ok then
         routine.finished = true
-        core.native.coroutine_failed(debug.traceback(routine.thread, tostring(problem)))
+        core.native.coroutine_failed(debug.traceback(routine.thread, tostring(problem)):gsub("\t", "    "))
         return error(problem, 0)
     end
     if coroutine.status(routine.thread) == "dead" then routine.finished = true end

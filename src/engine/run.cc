@@ -215,6 +215,12 @@ void Run::look_at_rules(Clock::time_point now) {
     const bool stopping = stop_.requested.load() != 0;
     for (std::size_t i = 0; i < workers_.size() && !outcome_.must_abandon; ++i) {
         const auto inside = watches_[i].inside(workers_[i]->script(), now);
+        if (workers_[i]->script().is_stuck()) {
+            abandon(i, fmt::format("{{}} needs many times lua.memory_max ({} bytes) at once: "
+                                   "everything before that packet is written, the run ends here",
+                                   options_.settings.lua.memory_max));
+            return;
+        }
         if (inside > limit) {
             abandon(i,
                     fmt::format("{{}} ran longer than lua.rule_timeout ({} s): everything before "

