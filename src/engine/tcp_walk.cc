@@ -13,6 +13,13 @@ namespace haka::engine {
 using script::Hook;
 using script::RunStatus;
 
+namespace {
+
+// What a host may send before it hears of the other (RFC 6928), and some more.
+constexpr std::uint64_t kInitialWindow = 16 * 1024;
+
+}  // namespace
+
 void Worker::walk_tcp(Item& item) {
     if (script_->listens(Hook::TcpUp) && !run_packet_hook(Hook::TcpUp, item)) {
         depart(item, nullptr);
@@ -98,15 +105,13 @@ flow::Connection* Worker::make_connection(Item& item) {
         end(*oldest, flow::EndReason::Evicted, nullptr);
         forget(*oldest);
     }
-    flow::Connection* connection =
-        table_.create(item.key.key, item.hash, now_, item.frame.number);
+    flow::Connection* connection = table_.create(item.key.key, item.hash, now_, item.frame.number);
     if (connection == nullptr) {
         return nullptr;
     }
     connection->client_is_low = item.key.source_is_low;
     summary_.connections += 1;
-    summary_.connections_peak =
-        std::max<std::uint64_t>(summary_.connections_peak, table_.size());
+    summary_.connections_peak = std::max<std::uint64_t>(summary_.connections_peak, table_.size());
     return connection;
 }
 
@@ -117,12 +122,12 @@ void Worker::follow(Item& item, flow::Connection& connection, const wire::Segmen
     sent_before_ = sender.sent_end;
     fin_before_ = sender.fin_offset;
     const flow::State state_before = connection.state;
-    stream::Judgement judgement = stream::judge(
-        connection, from_client_, segment, now_, options_.settings.tcp, stream::Mode::File);
+    stream::Judgement judgement = stream::judge(connection, from_client_, segment, now_,
+                                                options_.settings.tcp, stream::Mode::File);
     judgement.trimmed = judgement.trimmed && !options_.settings.pass_through;
     if (judgement.new_attempt) {
-        const bool over = connection.state == flow::State::TimeWait ||
-                          connection.state == flow::State::Closed;
+        const bool over =
+            connection.state == flow::State::TimeWait || connection.state == flow::State::Closed;
         end(connection, over ? flow::EndReason::Closed : flow::EndReason::Reused, nullptr);
         forget(connection);
         flow::Connection* successor = open(item, segment);
@@ -168,10 +173,11 @@ void Worker::follow(Item& item, flow::Connection& connection, const wire::Segmen
     }
     if (judgement.trimmed) {
         const std::uint32_t there = item.headers.end - item.headers.payload;
-        const std::uint32_t skip = std::min(judgement.skip, there);
+        const std::uint32_t size =
+            std::min(judgement.size, there - std::min(judgement.skip, there));
         item.frame.size = output::trim_payload(
             item.headers, item.frame.mutable_bytes(),
-            {.skip = skip, .size = std::min(judgement.size, there - skip)});
+            {.skip = judgement.skip, .size = size, .cut = judgement.size - size});
         item.frame.original_size = item.frame.size + item.headers.cut;
         item.changed = true;
         lent_ = false;
@@ -300,9 +306,9 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
     summary_.stream_bytes += added.available;
     if (added.refused != Event::None) {
         const auto& exceptions = options_.settings.exceptions;
-        return refuse(&item, connection, added.refused,
-                      added.refused == Event::TcpStreamMemory ? exceptions.memory
-                                                              : exceptions.hold);
+        return refuse(
+            &item, connection, added.refused,
+            added.refused == Event::TcpStreamMemory ? exceptions.memory : exceptions.hold);
     }
     if (added.differs) {
         if (!connection.reported_overlap) {
@@ -391,7 +397,8 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
             gained = buffer.release(buffer.end());
         }
         if (!connection.half(!of_client).seen) {
-            buffer.acknowledged(buffer.end());  // Nobody else will: a capture of one direction.
+            // Nobody else will: a capture of one direction. A handshake's data stays known.
+            buffer.acknowledged(buffer.end() - std::min(buffer.end(), kInitialWindow));
         }
         if (gained == 0) {
             return true;
@@ -443,11 +450,8 @@ bool Worker::refuse(Item* item, flow::Connection& connection, Event event, Excep
             break;
     }
     const auto kind = exception == Exception::Drop ? DecisionKind::Drop : DecisionKind::Reset;
-    decisions_.push_back({.kind = kind,
-                          .index = connection.index,
-                          .id = connection.id,
-                          .rule = 0,
-                          .reason = event});
+    decisions_.push_back(
+        {.kind = kind, .index = connection.index, .id = connection.id, .rule = 0, .reason = event});
     settle_decisions(item);
     return false;
 }

@@ -1,5 +1,6 @@
 #include "output/forge.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
@@ -23,17 +24,19 @@ void fix_checksums(const wire::Headers& headers, MutableByteView frame, std::uin
 }
 
 std::uint32_t trim_payload(wire::Headers& headers, MutableByteView frame, Kept kept) {
-    assert(headers.payload + kept.skip + kept.size <= headers.end);
+    const std::uint32_t begin = std::min(kept.skip, headers.end - headers.payload);
+    assert(headers.payload + begin + kept.size <= headers.end);
     std::uint8_t* payload = frame.data() + headers.payload;
-    std::memmove(payload, payload + kept.skip, kept.size);
+    std::memmove(payload, payload + begin, kept.size);
     std::uint8_t* seq = frame.data() + headers.transport + 4;
     // What is left empty stays where it was: only from there its receiver answers by an ACK.
-    if (kept.size != 0 || (frame[headers.transport + 13] & kFin) != 0) {
+    if (kept.size + kept.cut != 0 || (frame[headers.transport + 13] & kFin) != 0) {
         store_be32(seq, load_be32(seq) + kept.skip);
     }
     headers.end = headers.payload + kept.size;
+    headers.cut = kept.cut;
     std::uint8_t* net = frame.data() + headers.net;
-    const std::uint32_t size = headers.end - headers.net;
+    const std::uint32_t size = headers.end - headers.net + kept.cut;
     if (headers.ip_version == 4) {
         store_be16(net + 2, static_cast<std::uint16_t>(size));
     } else {

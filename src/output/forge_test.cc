@@ -43,5 +43,31 @@ TEST(ForgeTest, TrimsBothEndsOfAPayload) {
     EXPECT_EQ(wire::verify_transport(headers, bytes), wire::ChecksumCheck::Right);
 }
 
+TEST(ForgeTest, LeavesAnEmptyProbeWhereItWas) {
+    auto bytes = segment_with("0");
+    auto headers = wire::find_headers(LinkType::Raw, bytes);
+    bytes.resize(trim_payload(headers, bytes, {.skip = 1, .size = 0}));
+    EXPECT_EQ(wire::read_segment(headers, bytes).seq, 500U);
+    EXPECT_EQ(wire::verify_transport(headers, bytes), wire::ChecksumCheck::Right);
+}
+
+TEST(ForgeTest, CountsOnlyTheCutBytesThatStay) {
+    auto bytes = segment_with("0123456789");
+    bytes.resize(bytes.size() - 4);
+    auto headers = wire::find_headers(LinkType::Raw, bytes);
+    ASSERT_EQ(headers.cut, 4U);
+    auto stripped = bytes;
+    auto stripped_headers = headers;
+    stripped.resize(trim_payload(stripped_headers, stripped, {.skip = 0, .size = 0}));
+    EXPECT_EQ(stripped_headers.cut, 0U);
+    EXPECT_EQ(wire::verify_transport(stripped_headers, stripped), wire::ChecksumCheck::Right);
+
+    bytes.resize(trim_payload(headers, bytes, {.skip = 3, .size = 3, .cut = 4}));
+    headers = wire::find_headers(LinkType::Raw, bytes);
+    EXPECT_EQ(headers.cut, 4U);
+    EXPECT_EQ(wire::read_segment(headers, bytes).seq, 503U);
+    EXPECT_EQ(wire::read_segment(headers, bytes).payload_size, 7U);
+}
+
 }  // namespace
 }  // namespace haka::output
