@@ -100,7 +100,8 @@ int run_policy(const Options& options, const Settings& settings) {
         }
     }
     if (outcome.must_abandon) {
-        _exit(kFailed);  // Destructors would wait for the thread that hangs.
+        _exit(outcome.setup_failed ? kNotBegun
+                                   : kFailed);  // Destructors would wait for the thread that hangs.
     }
     if (outcome.setup_failed) {
         return kNotBegun;
@@ -112,10 +113,15 @@ int check_policy(const Options& options, const Settings& settings) {
     engine::RunOptions run = run_options(options, settings);
     run.out_style = style_of(STDOUT_FILENO, options.colour, environment());
     run.log_style = style_of(STDERR_FILENO, options.colour, environment());
-    const engine::CheckOutcome outcome = engine::check(run);
+    catch_signals();
+    const engine::CheckOutcome outcome = engine::check(run, stop_flag());
     const int printed = print(outcome.listing);
     if (outcome.failed) {
-        return refuse(outcome.message);
+        const int status = refuse(outcome.message);
+        if (outcome.must_abandon) {
+            _exit(status);
+        }
+        return status;
     }
     if (!outcome.message.empty()) {
         say(STDERR_FILENO, fmt::format("haka: {}\n", outcome.message));

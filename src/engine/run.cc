@@ -11,6 +11,7 @@
 #include "capture/file_writer.h"
 #include "capture/filter.h"
 #include "engine/conveyor.h"
+#include "engine/loading.h"
 #include "engine/merger.h"
 #include "engine/worker.h"
 #include "report/progress.h"
@@ -130,11 +131,12 @@ std::string Run::open() {
         filter_ = std::move(compiled.filter);
     }
     for (std::uint32_t i = 0; i < options_.settings.workers; ++i) {
-        auto made = Worker::make(worker_options(options_, i));
-        if (made.worker == nullptr) {
-            return made.error;
+        LoadedWorker loaded = load_worker(worker_options(options_, i), stop_);
+        if (loaded.worker == nullptr) {
+            outcome_.must_abandon = loaded.hangs;
+            return loaded.error;
         }
-        workers_.push_back(std::move(made.worker));
+        workers_.push_back(std::move(loaded.worker));
     }
     if (!options_.output.empty()) {
         auto writer = capture::FileWriter::open(options_.output);
@@ -300,6 +302,11 @@ RunOutcome Run::go() {
         for (std::thread& thread : threads_) {
             thread.detach();  // One of them hangs; the caller ends the process.
         }
+        if (at_work_.load() <= 1) {  // The one that hangs counts nothing meanwhile.
+            for (const auto& worker : workers_) {
+                outcome_.summary += worker->summary();
+            }
+        }
     } else {
         for (std::thread& thread : threads_) {
             thread.join();
@@ -344,11 +351,12 @@ RunOutcome run(const RunOptions& options, const Sinks& sinks, const StopFlag& st
     return outcome;
 }
 
-CheckOutcome check(const RunOptions& options) {
+CheckOutcome check(const RunOptions& options, const StopFlag& stop) {
     CheckOutcome outcome;
-    auto made = Worker::make(worker_options(options, 0));
+    const LoadedWorker made = load_worker(worker_options(options, 0), stop);
     if (made.worker == nullptr) {
         outcome.failed = true;
+        outcome.must_abandon = made.hangs;
         outcome.message = made.error;
         return outcome;
     }

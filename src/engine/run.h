@@ -54,7 +54,7 @@ struct RunOutcome {
     // Something went wrong on the way (damage, hang, interrupt, write error, fatal): exit 1; what
     // was decided until then is written and flushed.
     bool failed = false;
-    // A rule hangs in a thread that can't be ended: after printing, leave by _exit(1).
+    // A rule hangs in a thread that can't be ended: after printing, leave by _exit().
     bool must_abandon = false;
     std::string message;  // One or more lines, without a newline at the end.
     report::Summary summary;
@@ -65,9 +65,10 @@ struct RunOutcome {
 // `haka check`: loads the policy without packets. `listing` is what people read.
 struct CheckOutcome {
     bool failed = false;
+    bool must_abandon = false;  // As in RunOutcome.
     std::string message;
     std::string listing;
 };
-[[nodiscard]] CheckOutcome check(const RunOptions& options);
+[[nodiscard]] CheckOutcome check(const RunOptions& options, const StopFlag& stop);
 
 }  // namespace haka::engine

@@ -295,7 +295,7 @@ TEST_F(RunTest, CheckListsTheRulesByHookInTheOrderOfThePacket) {
     options_.policy = folder_.write("policy.lua", as_bytes(R"(
         haka.rule{ name = "second", hooks = { "tcp-connection-new" }, eval = function () end }
         haka.rule{ name = "first", hooks = { "ipv4-up" }, eval = function () end })"));
-    const CheckOutcome outcome = check(options_);
+    const CheckOutcome outcome = check(options_, StopFlag{});
     EXPECT_FALSE(outcome.failed) << outcome.message;
     const std::size_t first = outcome.listing.find("ipv4-up\n");
     const std::size_t second = outcome.listing.find("tcp-connection-new\n");
@@ -307,11 +307,11 @@ TEST_F(RunTest, CheckListsTheRulesByHookInTheOrderOfThePacket) {
 TEST_F(RunTest, CheckRefusesWhatCannotWork) {
     options_.policy = folder_.write(
         "policy.lua", as_bytes("haka.rule{ hooks = { 'tcp-upp' }, eval = function () end }"));
-    const CheckOutcome outcome = check(options_);
+    const CheckOutcome outcome = check(options_, StopFlag{});
     EXPECT_TRUE(outcome.failed);
     EXPECT_NE(outcome.message.find("tcp-up"), std::string::npos) << outcome.message;
     options_.policy = folder_.write("policy.lua", as_bytes("-- nothing"));
-    EXPECT_EQ(check(options_).listing, "no rules: every packet passes\n");
+    EXPECT_EQ(check(options_, StopFlag{}).listing, "no rules: every packet passes\n");
 }
 
 }  // namespace
