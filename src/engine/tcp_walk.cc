@@ -115,29 +115,52 @@ flow::Connection* Worker::make_connection(Item& item) {
     return connection;
 }
 
-void Worker::follow(Item& item, flow::Connection& connection, const wire::Segment& segment) {
-    const bool fresh = connection.id == item.frame.number;
+stream::Judgement Worker::judge(const Item& item, flow::Connection& connection,
+                                const wire::Segment& segment) {
     from_client_ = item.key.source_is_low == connection.client_is_low;
-    flow::Half& sender = connection.half(from_client_);
+    const flow::Half& sender = connection.half(from_client_);
     sent_before_ = sender.sent_end;
     fin_before_ = sender.fin_offset;
-    const flow::State state_before = connection.state;
+    state_before_ = connection.state;
     stream::Judgement judgement = stream::judge(connection, from_client_, segment, now_,
                                                 options_.settings.tcp, stream::Mode::File);
     judgement.trimmed = judgement.trimmed && !options_.settings.pass_through;
-    if (judgement.new_attempt) {
-        const bool over =
-            connection.state == flow::State::TimeWait || connection.state == flow::State::Closed;
-        end(connection, over ? flow::EndReason::Closed : flow::EndReason::Reused, nullptr);
-        forget(connection);
-        flow::Connection* successor = open(item, segment);
-        if (successor == nullptr) {
-            depart(item, nullptr);
-            return;
-        }
-        follow(item, *successor, segment);
+    return judgement;
+}
+
+void Worker::follow(Item& item, flow::Connection& connection, const wire::Segment& segment) {
+    const stream::Judgement judgement = judge(item, connection, segment);
+    if (!judgement.new_attempt) {
+        carry_out(item, connection, segment, judgement);
         return;
     }
+    const bool over =
+        connection.state == flow::State::TimeWait || connection.state == flow::State::Closed;
+    end(connection, over ? flow::EndReason::Closed : flow::EndReason::Reused, nullptr);
+    forget(connection);
+    flow::Connection* successor = open(item, segment);
+    if (successor == nullptr) {
+        depart(item, nullptr);
+        return;
+    }
+    carry_out(item, *successor, segment, judge(item, *successor, segment));
+}
+
+// Cuts the payload to what lies in the receiver's window.
+void Worker::trim(Item& item, const stream::Judgement& judgement) {
+    const std::uint32_t there = item.headers.end - item.headers.payload;
+    const std::uint32_t size = std::min(judgement.size, there - std::min(judgement.skip, there));
+    item.frame.size =
+        output::trim_payload(item.headers, item.frame.mutable_bytes(),
+                             {.skip = judgement.skip, .size = size, .cut = judgement.size - size});
+    item.frame.original_size = item.frame.size + item.headers.cut;
+    item.changed = true;
+    lent_ = false;
+}
+
+void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                       const stream::Judgement& judgement) {
+    const bool fresh = connection.id == item.frame.number;
     connection_ = &connection;
     if (item.check == wire::ChecksumCheck::Wrong && !connection.reported_checksum) {
         connection.reported_checksum = true;
@@ -165,22 +188,14 @@ void Worker::follow(Item& item, flow::Connection& connection, const wire::Segmen
             depart(item, &connection);
             return;
         }
-    } else if (connection.state != state_before) {
+    } else if (connection.state != state_before_) {
         const Instant deadline = stream::deadline_of(connection, options_.settings.tcp);
         if (deadline < connection.deadline) {
             timers_.arm(connection, deadline);
         }
     }
     if (judgement.trimmed) {
-        const std::uint32_t there = item.headers.end - item.headers.payload;
-        const std::uint32_t size =
-            std::min(judgement.size, there - std::min(judgement.skip, there));
-        item.frame.size = output::trim_payload(
-            item.headers, item.frame.mutable_bytes(),
-            {.skip = judgement.skip, .size = size, .cut = judgement.size - size});
-        item.frame.original_size = item.frame.size + item.headers.cut;
-        item.changed = true;
-        lent_ = false;
+        trim(item, judgement);
     }
     if (connection.listener != flow::kNoIndex) {
         clear_urgent(item, connection, segment);

@@ -347,7 +347,7 @@ bool Worker::run_packet_hook(Hook hook, Item& item) {
     return finish_event(script_->run(hook), &item);
 }
 
-void Worker::drop(Item& item, Event reason) {
+void Worker::drop(Item& item, Event reason) const {
     if (item.dropped) {
         return;
     }

@@ -101,7 +101,7 @@ private:
     void drop_loose_packets();
     void end_lost_layers(std::uint32_t slot, const haka_packet& before);
     bool finish_event(script::RunStatus status, Item* item);
-    void drop(Item& item, Event reason);
+    void drop(Item& item, Event reason) const;
     void remark(Event event, const Item& item, const flow::Connection* connection);
     [[nodiscard]] report::Where where_of(const Item& item,
                                          const flow::Connection* connection) const;
@@ -113,7 +113,12 @@ private:
     [[nodiscard]] flow::Connection* make_connection(Item& item);
     void refuse_attempt(const Item& item, const wire::Segment& segment);
     bool announce(Item& item, flow::Connection& connection);
+    stream::Judgement judge(const Item& item, flow::Connection& connection,
+                            const wire::Segment& segment);
     void follow(Item& item, flow::Connection& connection, const wire::Segment& segment);
+    void carry_out(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                   const stream::Judgement& judgement);
+    void trim(Item& item, const stream::Judgement& judgement);
     void listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
                 const stream::Judgement& judgement);
     void clear_urgent(Item& item, const flow::Connection& connection, const wire::Segment& segment);
@@ -218,6 +223,7 @@ private:
     flow::Connection* connection_ = nullptr;  // At hand, or null.
     std::uint64_t sent_before_ = 0;           // Of the packet's sender, before the packet.
     std::uint64_t fin_before_ = 0;            // The sender's fin_offset, before the packet.
+    flow::State state_before_ = flow::State::SynSent;  // The connection's, before the packet.
     bool from_client_ = true;
     bool connection_decided_ = false;  // The connection at hand was dropped or reset.
     bool settling_ = false;            // settle_decisions() is at work.

@@ -96,8 +96,8 @@ std::uint64_t Worker::alert(report::Alert& alert) {
 }
 
 const std::vector<script::RuleInfo>& Worker::script_rules() const {
-    static const std::vector<script::RuleInfo> none(1);
-    return script_ == nullptr ? none : script_->rules();
+    static const std::vector<script::RuleInfo> kNone(1);
+    return script_ == nullptr ? kNone : script_->rules();
 }
 
 // Where an alert without a packet was raised: on a connection that ends.

@@ -1,7 +1,7 @@
 // Tested by: script_test.cc
 #include "script/api.h"
 
-#include <time.h>
+#include <ctime>
 
 #include "base/search.h"
 #include "script/host.h"
@@ -13,6 +13,7 @@ Host& host_of(haka_context* context) {
     return *static_cast<Host*>(context->host);
 }
 
+// NOLINTNEXTLINE(readability-function-size): each text of C takes two arguments.
 int log(haka_context* context, int level, const char* module, size_t module_size, const char* text,
         size_t text_size) {
     const bool written = host_of(context).log(static_cast<report::LogLevel>(level),
