@@ -19,6 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TIME_MAX_S = 120
+LEAP_S = 86_400
 FIN, SYN, ACK = 0x01, 0x02, 0x10
 CUT_BYTES = 100_000   # Of the benchmark's connections so much of each direction is compared.
 SEGMENT_MAX = 1448    # A stream that was cut may end this much earlier when it is segmented otherwise.
@@ -92,6 +93,7 @@ def parse_follow(text):
 def haka_streams(haka, capture):
     """The same as tshark_streams, of what the engine shows to a policy."""
     found, by_id = defaultdict(list), {}
+    holes = defaultdict(bytes)  # tshark tells of a hole when bytes come behind it.
     for line in run([haka, "run", "-r", capture, "-q", HERE / "differential.lua"]).splitlines():
         what, *words = line.split(" ")
         if what == "new":
@@ -99,10 +101,11 @@ def haka_streams(haka, capture):
             by_id[words[0]] = sides
             found[endpoint(*words[1:3]), endpoint(*words[3:5])].append(sides)
         elif what == "data":
-            by_id[words[0]][words[1] == "server"].extend(bytes.fromhex(words[2]))
+            side = words[0], words[1]
+            by_id[words[0]][words[1] == "server"].extend(holes.pop(side, b"")
+                                                         + bytes.fromhex(words[2]))
         elif what == "gap":
-            note = f"[{words[2]} bytes missing in capture file]"
-            by_id[words[0]][words[1] == "server"].extend(note.encode())
+            holes[words[0], words[1]] += f"[{words[2]} bytes missing in capture file]".encode()
     return found
 
 
@@ -186,6 +189,22 @@ def extract(capture, target, count, seed):
     return len(chosen)
 
 
+def without_leaps(capture, target):
+    """The capture, or a copy of it in which time stands still: packets that a program made and
+    stamped by a clock of its own leap by years. tshark knows no timeouts, the engine does."""
+    data = bytearray(capture.read_bytes())
+    if data[:4] not in (struct.pack("=I", 0xa1b2c3d4), struct.pack("=I", 0xa1b23c4d)):
+        return capture
+    places = [at for at, _, _ in records(data)]
+    seconds = [struct.unpack_from("=I", data, at)[0] for at in places]
+    if all(abs(after - before) <= LEAP_S for before, after in zip(seconds, seconds[1:])):
+        return capture
+    for at in places:
+        struct.pack_into("=II", data, at, seconds[0], 0)
+    target.write_bytes(data)
+    return target
+
+
 def captures_in(paths):
     for path in paths:
         path = Path(path) if path.strip() else None  # An unset folder comes as an empty word.
@@ -200,7 +219,7 @@ def captures_in(paths):
 def jobs(options, scratch):
     """Name, what we read, what tshark reads, whether the streams were cut."""
     for capture in captures_in(options.captures):
-        yield capture.name, capture, capture, False
+        yield capture.name, without_leaps(capture, scratch / "still.pcap"), capture, False
     for name, origin in BENCH.items():
         capture = options.bench / f"{name}.pcap" if options.bench else None
         if capture is None or not capture.exists():
