@@ -254,8 +254,8 @@ void Worker::drop_loose_packets() {
 void Worker::end_lost_layers(std::uint32_t slot, const haka_packet& before) {
     const haka_packet& now = slots_.at(slot);
     const bool lost_ip = before.ip_version != 0 && now.ip_version != before.ip_version;
-    const bool lost_transport = before.transport_ok != 0 &&
-                                (now.transport_ok == 0 || now.protocol != before.protocol);
+    const bool lost_transport =
+        before.transport_ok != 0 && (now.transport_ok == 0 || now.protocol != before.protocol);
     if (lost_ip || lost_transport) {
         slots_.retire(slot);
     }
