@@ -90,10 +90,10 @@ private:
     void work(std::size_t index);
     void watch();
     void look_at_rules(Clock::time_point now);
-    void abandon(std::size_t index, std::string why);
+    void abandon(std::size_t index, const std::string& why);
     [[nodiscard]] std::string describe(const Worker::AtWork& at_work);
     void draw(Clock::time_point now);
-    void say(std::string line);
+    void say(const std::string& line);
 
     const RunOptions& options_;
     const Sinks& sinks_;
@@ -183,7 +183,7 @@ std::string Run::describe(const Worker::AtWork& at_work) {
     return fmt::format("rule \"{}\" ({}) on packet {}", rule.name, rule.place, at_work.packet);
 }
 
-void Run::say(std::string line) {
+void Run::say(const std::string& line) {
     if (!outcome_.message.empty()) {
         outcome_.message += '\n';
     }
@@ -193,7 +193,7 @@ void Run::say(std::string line) {
 
 // A rule hangs in compiled code: nothing stops its thread, so everything before its packet is
 // written, and the process must end.
-void Run::abandon(std::size_t index, std::string why) {
+void Run::abandon(std::size_t index, const std::string& why) {
     const Worker::AtWork hung = workers_[index]->at_work();
     stop_workers_.store(true);
     conveyor_->stop();
