@@ -111,8 +111,10 @@ function rule.rule_group(definition)
     return definition
 end
 
--- Streamed rules: one coroutine for each rule, connection and direction.
+-- Streamed rules: one coroutine for each rule, connection and direction; FINISHED in its place once
+-- it has come to its end, so that what it held is free before the connection is.
 local routines, token = {}, 0
+local FINISHED = { finished = true }
 
 local function start(eval, self)
     local mine = coroutine.create(eval)
@@ -157,10 +159,15 @@ function rule.run_streamed(cursor, eval, self)
     local c = context.streams[half].cursors[cursor]
     if routine.finished then return end
     c.mark = -1
+    of_connection[key] = FINISHED   -- Stays so when it fails.
     resume(routine)
+    if routine.finished then
+        c.mark = -1
+        return
+    end
+    of_connection[key] = routine
     -- What it has not read stays while it waits, and so does what its own marks hold.
-    if not routine.finished and (c.mark < 0 or c.mark > c.position) then c.mark = c.position end
-    if routine.finished then c.mark = -1 end
+    if c.mark < 0 or c.mark > c.position then c.mark = c.position end
 end
 
 function rule.forget(slot) routines[slot] = nil end
