@@ -163,7 +163,7 @@ class Hangs(HakaCase):
                                  "--set", "lua.rule_timeout=300ms", status=1)
         self.assertEqual([got.payload for got in result.leaving()], [b"0", b"1", b"2"])
 
-    def test_a_policy_that_hangs_while_loading_ends_at_the_second_ctrl_c(self):
+    def test_a_policy_that_hangs_while_loading_ends_at_ctrl_c(self):
         self.write_policy("while true do end")
         packets.write(self.folder / "in.pcap", ONE)
         process = subprocess.Popen([haka_case.HAKA, "run", "-r", "in.pcap", "policy.lua"], cwd=self.folder,
@@ -173,7 +173,7 @@ class Hangs(HakaCase):
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
-        self.assertIn(process.poll(), (1, -signal.SIGINT))
+        self.assertIn(process.poll(), (1, 2))  # The second comes before loading is given up, or not.
 
 
 class Interrupts(HakaCase):
