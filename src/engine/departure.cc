@@ -140,8 +140,9 @@ void Worker::account(const Item& item) {
     if (item.dropped) {
         summary_.packets_dropped += 1;
         summary_.count_drop(item.reason);
-        if ((item.reason == Event::Rule || item.reason == Event::RuleError) &&
-            item.rule < drops_by_rule_.size()) {
+        const bool by_rule = item.reason == Event::Rule || item.reason == Event::RuleError ||
+                             item.reason == Event::LuaMemory;
+        if (by_rule && item.rule < drops_by_rule_.size()) {
             drops_by_rule_[item.rule] += 1;
         }
         if (!options_.settings.pass_through) {
@@ -206,7 +207,7 @@ void Worker::send_pending() {
         const std::uint32_t slot = to_send_[i].slot;
         Item item = slots_.item_of(slot);
         item.to_fix = slots_.at(slot).changed;
-        item.changed = item.to_fix != 0;
+        item.changed = item.taken && item.to_fix != 0;
         item.rule = to_send_[i].rule;
         if (!item.taken) {
             item.frame.when = now_;

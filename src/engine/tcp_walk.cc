@@ -243,7 +243,7 @@ bool Worker::finish_connection_event(RunStatus status, Item* item) {
                               .index = connection_->index,
                               .id = connection_->id,
                               .rule = script_->failed_rule(),
-                              .reason = Event::RuleError});
+                              .reason = script_->failure()});
         status = RunStatus::Done;
     }
     (void)finish_event(status, item);

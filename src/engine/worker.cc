@@ -321,7 +321,7 @@ bool Worker::finish_event(RunStatus status, Item* item) {
         if (status == RunStatus::Fatal) {
             fatal_ = true;
         } else if (item != nullptr && options_.settings.lua.on_error == Exception::Drop) {
-            drop(*item, Event::RuleError);
+            drop(*item, script_->failure());
             item->rule = script_->failed_rule();
         }
     }

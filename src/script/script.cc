@@ -245,6 +245,7 @@ RunStatus Script::report_failure(int status) {
         coroutine_trace_.empty() && status != 0 ? text_at(lua, -1) : coroutine_trace_;
     coroutine_trace_.clear();
     lua_settop(lua, kListing);
+    failure_ = is_memory ? Event::LuaMemory : Event::RuleError;
     if (is_memory) {
         message = fmt::format("not enough memory: {} bytes in use, lua.memory_max is {}",
                               memory_.used(), memory_.bytes_max());
@@ -265,6 +266,7 @@ RunStatus Script::refuse_call() {
     }
     context_->rule = 0;
     failed_rule_ = memory_.overrun_rule();
+    failure_ = Event::LuaMemory;
     lua_settop(lua_.get(), kListing);
     report_error(failed_rule_,
                  fmt::format("not enough memory: {} bytes in use, lua.memory_max is {}",

@@ -86,6 +86,8 @@ public:
     // haka.on_exit functions, in order.
     RunStatus run_exit();
 
+    // What the last Failed was: RuleError or LuaMemory.
+    [[nodiscard]] Event failure() const { return failure_; }
     // The rule that the last Failed was about; 0: none of them.
     [[nodiscard]] std::uint32_t failed_rule() const { return failed_rule_; }
 
@@ -137,6 +139,7 @@ private:
     bool has_streamed_rules_ = false;
     std::uint64_t used_after_collection_ = 0;
     std::uint64_t refused_calls_ = 0;
+    Event failure_ = Event::RuleError;
     bool fatal_ = false;
     std::string fatal_message_;
     std::uint32_t failed_rule_ = 0;
