@@ -26,7 +26,8 @@ bool take(std::string_view& text, std::string_view prefix) {
 
 // These count drops only; the events behind them are told once, elsewhere or not at all.
 bool is_silent(std::string_view reason) {
-    return reason == "rule" || reason == "rule-error" || reason == "tcp.dropped-connection";
+    return reason == "rule" || reason == "rule-error" || reason == "lua.memory" ||
+           reason == "tcp.dropped-connection";
 }
 
 class Reader {
