@@ -12,7 +12,6 @@ using script::RunStatus;
 
 Worker::Worker(const WorkerOptions& options)
     : options_(options),
-      spread_key_(flow::HashKey::from_seed(options.settings.seed)),
       table_(options.settings.tcp, options.settings.seed),
       timers_(table_),
       fragments_(options.settings.fragments, options.settings.seed),

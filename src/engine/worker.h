@@ -203,7 +203,6 @@ private:
     int decide(DecisionKind kind, std::uint32_t slot);
 
     WorkerOptions options_;
-    flow::HashKey spread_key_;
     flow::ConnectionTable table_;
     flow::TimerWheel timers_;
     flow::Defragmenter fragments_;
