@@ -13,7 +13,7 @@ namespace haka::capture {
 namespace {
 
 std::string explain(int error) {
-    const std::string cause = std::generic_category().message(error);
+    std::string cause = std::generic_category().message(error);
     switch (error) {
         case ENOENT:
             return "no such directory; create it first";
