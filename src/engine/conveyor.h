@@ -63,7 +63,7 @@ public:
     [[nodiscard]] std::uint64_t position();
 
 private:
-    static constexpr std::uint32_t kSpareStages = 2;
+    static constexpr std::uint32_t kSpareStages = 6;
 
     [[nodiscard]] Stage* find(std::uint64_t sequence);
     void load(std::unique_lock<std::mutex>& lock);
