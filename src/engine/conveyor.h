@@ -38,6 +38,8 @@ struct Stage {
 
 class Conveyor {
 public:
+    static constexpr std::uint32_t kSpareStages = 6;  // Blocks on their way, besides one a worker.
+
     // `filter` may be null. Both must outlive this. `seed`: of the spread over the workers.
     Conveyor(capture::FileReader& reader, capture::Filter* filter, std::uint32_t workers,
              std::uint64_t seed);
@@ -63,8 +65,6 @@ public:
     [[nodiscard]] std::uint64_t position();
 
 private:
-    static constexpr std::uint32_t kSpareStages = 6;
-
     [[nodiscard]] Stage* find(std::uint64_t sequence);
     void load(std::unique_lock<std::mutex>& lock);
     void spread(std::vector<Frame>& frames) const;

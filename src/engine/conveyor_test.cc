@@ -14,13 +14,14 @@ namespace haka::engine {
 namespace {
 
 using namespace std::chrono_literals;
+constexpr std::uint64_t kRoom = 1 + Conveyor::kSpareStages;  // With one worker.
 constexpr auto kLong = 60'000ms;  // Longer than any machine needs: only a failure waits for it.
 
 // Several blocks of connections from many ports, both directions.
 std::vector<test::Packet> many_blocks() {
     std::vector<test::Packet> packets;
     const std::string payload(1400, 'x');
-    for (std::uint16_t port = 0; port < 60; ++port) {
+    for (std::uint16_t port = 0; port < 200; ++port) {
         test::Conversation talk(static_cast<std::uint16_t>(1000 + port));
         for (int i = 0; i < 5; ++i) {
             packets.push_back({.bytes = talk.send(payload)});
@@ -136,23 +137,23 @@ TEST_F(ConveyorTest, GivesBothDirectionsToOneWorkerAndSpreadsByTheSeed) {
 TEST_F(ConveyorTest, HoldsAFewBlocksAtATime) {
     put(many_blocks());
     Conveyor conveyor(*reader_, nullptr, 1, 1);
-    for (std::uint64_t sequence = 0; sequence < 3; ++sequence) {
+    for (std::uint64_t sequence = 0; sequence < kRoom; ++sequence) {
         Stage* stage = conveyor.enter(sequence);
         ASSERT_NE(stage, nullptr);
         stage->journals[0].stage({}, "said");
         stage->journals[0].commit();
         conveyor.leave(*stage);
     }
-    Stage* fourth = nullptr;
-    std::thread worker([&] { fourth = conveyor.enter(3); });
+    Stage* last = nullptr;
+    std::thread worker([&] { last = conveyor.enter(kRoom); });
     Stage* first = conveyor.next_done(kLong);
     ASSERT_NE(first, nullptr);
     EXPECT_EQ(first->sequence, 0U);
-    EXPECT_EQ(conveyor.unfinished().size(), 3U);
+    EXPECT_EQ(conveyor.unfinished().size(), kRoom);
     conveyor.recycle(*first);
     worker.join();
-    EXPECT_EQ(fourth, first);  // Its memory is used again.
-    EXPECT_EQ(fourth->sequence, 3U);
+    EXPECT_EQ(last, first);  // Its memory is used again.
+    EXPECT_EQ(last->sequence, kRoom);
 }
 
 TEST_F(ConveyorTest, ABlockThatNobodySpokeOfNeverReachesTheWriter) {
@@ -185,7 +186,7 @@ TEST_F(ConveyorTest, ASilentBlockWaitsForTheOlderOneThatSpoke) {
 
 TEST_F(ConveyorTest, LeavesOutWhatTheFilterDoesNotMatchAlsoWholeBlocks) {
     put(many_blocks());
-    const auto compiled = capture::Filter::compile("port 1059");  // The last connection.
+    const auto compiled = capture::Filter::compile("port 1199");  // The last connection.
     Conveyor conveyor(*reader_, compiled.filter.get(), 1, 1);
     std::vector<std::uint64_t> numbers;
     for (std::uint64_t sequence = 0; Stage* stage = conveyor.enter(sequence); ++sequence) {
@@ -220,10 +221,10 @@ TEST_F(ConveyorTest, StopEndsWorkersAndWriterButKeepsWhatIsOnItsWay) {
 TEST_F(ConveyorTest, StopWakesAWorkerThatWaitsForRoom) {
     put(many_blocks());
     Conveyor conveyor(*reader_, nullptr, 1, 1);
-    for (std::uint64_t sequence = 0; sequence < 3; ++sequence) {
+    for (std::uint64_t sequence = 0; sequence < kRoom; ++sequence) {
         ASSERT_NE(conveyor.enter(sequence), nullptr);
     }
-    std::thread worker([&] { EXPECT_EQ(conveyor.enter(3), nullptr); });
+    std::thread worker([&] { EXPECT_EQ(conveyor.enter(kRoom), nullptr); });
     conveyor.stop();
     worker.join();
 }
