@@ -1,11 +1,11 @@
 // Carries blocks of the input from the reader past every worker to the writer.
 //
-//   reader -> [block 4 | block 3 | block 2] -> writer      at most kStages at a time
+//   reader -> [block 4 | block 3 | block 2] -> writer      workers + kSpareStages at most
 //                 each worker walks every block, for the packets that are its own
 //
 // There is no reader thread: the worker that is first to need a block reads it, and says which
-// worker's each frame is. A block goes to the
-// writer when all workers have left it; when nothing was said about it, it is used again at once.
+// worker's each frame is. A block goes to the writer when all workers have left it; when nothing
+// was said about it, it is used again at once.
 #pragma once
 
 #include <atomic>

@@ -11,6 +11,8 @@ void Unmap::operator()(std::uint8_t* memory) const {
 }
 
 HugeMemory allocate_huge(std::size_t size) {
+    constexpr std::size_t kPageSize = 4096;
+    size = (size + kPageSize - 1) / kPageSize * kPageSize;  // What is cut off must be whole pages.
     // As much more as it takes to cut it to where a huge page may start.
     const std::size_t slack = size < kHugePageSize ? 0 : kHugePageSize;
     void* const raw = mmap(nullptr, size + slack, PROT_READ | PROT_WRITE,
