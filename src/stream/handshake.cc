@@ -65,38 +65,45 @@ void take_syn_payload(const Sight& sight, Judgement& judgement) {
 }
 
 // A SYN that doesn't repeat what is known: what does it mean to this connection?
-Judgement judge_strange_syn(const Sight& sight) {
+void judge_strange_syn(const Sight& sight, Judgement& judgement) {
     const State state = sight.connection.state;
     if (sight.has(kAck)) {
-        return dropped(state == State::Closed ? Event::TcpAfterReset : Event::TcpSynInConnection);
+        drop(judgement, state == State::Closed ? Event::TcpAfterReset : Event::TcpSynInConnection);
+        return;
     }
     // Nobody answered yet, or all is over. Between the two FINs' ACKs a live end still needs the
     // old connection; a recorded one has shown by its SYN that it doesn't.
     const bool over = state == State::Closed || state == State::TimeWait ||
                       (state == State::LastAck && !sight.live());
-    return over || state == State::SynSent ? another_attempt() : dropped(Event::TcpSynInConnection);
+    if (over || state == State::SynSent) {
+        judgement.new_attempt = true;
+    } else {
+        drop(judgement, Event::TcpSynInConnection);
+    }
 }
 
 }  // namespace
 
-Judgement judge_syn(const Sight& sight) {
+void judge_syn(const Sight& sight, Judgement& judgement) {
     Half& from = sight.from;
     const bool repeated = from.seen && sight.segment.seq == from.isn;
     if (sight.connection.state == State::Closed || (from.seen && !repeated)) {
-        return judge_strange_syn(sight);
+        judge_strange_syn(sight, judgement);
+        return;
     }
     if (!sight.to.seen && (!sight.from_client || sight.has(kAck))) {
-        return dropped(Event::TcpBadAck);  // Only a client's SYN begins.
+        drop(judgement, Event::TcpBadAck);
+        return;  // Only a client's SYN begins.
     }
     std::int64_t ack = 0;
     if (sight.has(kAck)) {
         ack = offset_of(sight.segment.ack, sight.to);
         const bool exact = ack >= 0 && ack <= static_cast<std::int64_t>(sight.to.sent_end);
         if (repeated ? !is_good_ack(sight, ack) : !exact) {
-            return dropped(Event::TcpBadAck);
+            drop(judgement, Event::TcpBadAck);
+            return;
         }
     }
-    Judgement judgement;
     const bool was_open = is_open(sight.connection);
     if (!repeated) {
         learn_syn(sight);
@@ -110,21 +117,21 @@ Judgement judge_syn(const Sight& sight) {
         sight.to.window_end = std::max<std::uint64_t>(sight.to.window_end, sight.segment.window);
     }
     advance(sight, was_open, judgement);
-    return judgement;
 }
 
 // A server that answers a SYN by an ACK: a challenge (RFC 5961, 4.2), or the first of the split
 // handshake. It passes; a RST of the client that quotes it will pass, too.
-Judgement judge_before_syn(const Sight& sight) {
+void judge_before_syn(const Sight& sight, Judgement& judgement) {
     if (!sight.to.seen) {
-        return dropped(Event::TcpNoConnection);
+        drop(judgement, Event::TcpNoConnection);
+        return;
     }
     if (sight.segment.payload_size != 0 || sight.has(kFin)) {
-        return dropped(Event::TcpOutOfWindow);
+        drop(judgement, Event::TcpOutOfWindow);
+        return;
     }
     sight.to.noted_ack = sight.segment.ack;
     sight.to.has_noted_ack = true;
-    return {};
 }
 
 }  // namespace haka::stream::detail

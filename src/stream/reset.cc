@@ -14,8 +14,7 @@ using flow::State;
 using wire::kAck;
 using wire::Segment;
 
-Judgement believe_reset(const Sight& sight, EndReason reason) {
-    Judgement judgement;
+void believe_reset(const Sight& sight, EndReason reason, Judgement& judgement) {
     Connection& connection = sight.connection;
     judgement.trimmed = sight.segment.payload_size != 0;
     judgement.event = judgement.trimmed ? Event::TcpRstData : Event::None;
@@ -26,7 +25,6 @@ Judgement believe_reset(const Sight& sight, EndReason reason) {
         judgement.reason = reason;
         connection.state = State::Closed;
     }
-    return judgement;
 }
 
 // RFC 5961, 3.2: believed only where the receiver expects the next byte. That is the end of what
@@ -39,49 +37,58 @@ bool is_exact_reset(const Half& from, std::int64_t begin) {
 
 }  // namespace
 
-Judgement judge_reset(const Sight& sight) {
+void judge_reset(const Sight& sight, Judgement& judgement) {
     Half& from = sight.from;
     const Segment& segment = sight.segment;
     if (!from.seen && !sight.to.seen) {
-        return dropped(Event::TcpNoConnection);
+        drop(judgement, Event::TcpNoConnection);
+        return;
     }
     if (!from.seen) {
         // The answer to a SYN must name it (RFC 9293, 3.10.7.3).
         if (!sight.has(kAck)) {
-            return dropped(Event::TcpRstInexact);
+            drop(judgement, Event::TcpRstInexact);
+            return;
         }
         const std::int64_t ack = offset_of(segment.ack, sight.to);
-        return ack >= 0 && ack <= static_cast<std::int64_t>(sight.to.sent_end)
-                   ? believe_reset(sight, EndReason::Refused)
-                   : dropped(Event::TcpBadAck);
+        if (ack >= 0 && ack <= static_cast<std::int64_t>(sight.to.sent_end)) {
+            believe_reset(sight, EndReason::Refused, judgement);
+        } else {
+            drop(judgement, Event::TcpBadAck);
+        }
+        return;
     }
     if (segment.signature != from.signed_segments) {
-        return dropped(Event::TcpSignature);
+        drop(judgement, Event::TcpSignature);
+        return;
     }
     if (is_old(sight, 0)) {
-        return dropped(Event::TcpOldTimestamp);
+        drop(judgement, Event::TcpOldTimestamp);
+        return;
     }
     if (!sight.to.seen && from.has_noted_ack && segment.seq == from.noted_ack) {
         // It answers a challenge ACK that the other end sent in place of a SYN/ACK.
         from.has_noted_ack = false;
-        Judgement judgement;
         judgement.trimmed = segment.payload_size != 0;
         judgement.event = judgement.trimmed ? Event::TcpRstData : Event::None;
-        return judgement;
+        return;
     }
     if (sight.has(kAck) && sight.to.seen && !is_good_ack(sight, offset_of(segment.ack, sight.to))) {
-        return dropped(Event::TcpBadAck);
+        drop(judgement, Event::TcpBadAck);
+        return;
     }
     const std::int64_t begin = offset_of(segment.seq, from);
     if (is_exact_reset(from, begin)) {
-        return believe_reset(sight, EndReason::Reset);
+        believe_reset(sight, EndReason::Reset, judgement);
+        return;
     }
     if (sight.connection.state == State::Closed) {
-        return dropped(Event::TcpAfterReset);
+        drop(judgement, Event::TcpAfterReset);
+        return;
     }
     const bool inside = begin >= static_cast<std::int64_t>(from.acked) &&
                         begin <= static_cast<std::int64_t>(from.window_end);
-    return dropped(inside ? Event::TcpRstInexact : Event::TcpRstOutOfWindow);
+    drop(judgement, inside ? Event::TcpRstInexact : Event::TcpRstOutOfWindow);
 }
 
 }  // namespace haka::stream::detail

@@ -31,17 +31,12 @@ struct Sight {
     [[nodiscard]] bool live() const { return mode == Mode::Live; }
 };
 
-inline Judgement dropped(Event event) {
-    Judgement judgement;
+// Judgements are written in place: one that is copied right after it was written field by field
+// waits for the stores.
+inline void drop(Judgement& judgement, Event event) {
+    judgement = {};
     judgement.event = event;
     judgement.drop = true;
-    return judgement;
-}
-
-inline Judgement another_attempt() {
-    Judgement judgement;
-    judgement.new_attempt = true;
-    return judgement;
 }
 
 inline void touch(flow::Connection& connection, Instant now) {
@@ -166,8 +161,8 @@ inline void remember_sent(flow::Half& from, std::uint64_t end, std::uint32_t pay
 }
 
 // One for each kind of segment; the tracker has checked flags and options already.
-[[nodiscard]] Judgement judge_syn(const Sight& sight);
-[[nodiscard]] Judgement judge_before_syn(const Sight& sight);
-[[nodiscard]] Judgement judge_reset(const Sight& sight);
+void judge_syn(const Sight& sight, Judgement& judgement);
+void judge_before_syn(const Sight& sight, Judgement& judgement);
+void judge_reset(const Sight& sight, Judgement& judgement);
 
 }  // namespace haka::stream::detail

@@ -56,7 +56,7 @@ void trim(const Sight& sight, std::int64_t begin, Judgement& judgement) {
         const auto fin = static_cast<std::int64_t>(from.fin_offset);
         if (begin > fin ? payload != 0 || sight.has(kFin) || begin != fin + 1
                         : sight.has(kFin) && end < fin) {
-            judgement = dropped(Event::TcpDataAfterFin);
+            drop(judgement, Event::TcpDataAfterFin);
             return;
         }
         if (end > fin) {
@@ -72,7 +72,7 @@ void trim(const Sight& sight, std::int64_t begin, Judgement& judgement) {
         const auto acked = static_cast<std::int64_t>(from.acked);
         const bool acked_early = !sight.live() && acked == end + 1;
         if (end < static_cast<std::int64_t>(from.sent_end) || (acked > end && !acked_early)) {
-            judgement = dropped(Event::TcpDataAfterFin);
+            drop(judgement, Event::TcpDataAfterFin);
             return;
         }
         judgement.fin = true;
@@ -88,33 +88,38 @@ void note_early_ack(const Sight& sight) {
     }
 }
 
-Judgement judge_data(const Sight& sight) {
+void judge_data(const Sight& sight, Judgement& judgement) {
     Half& from = sight.from;
     const Segment& segment = sight.segment;
     if (sight.connection.state == State::Closed) {
-        return dropped(Event::TcpAfterReset);
+        drop(judgement, Event::TcpAfterReset);
+        return;
     }
     if (!from.seen) {
-        return judge_before_syn(sight);
+        judge_before_syn(sight, judgement);
+        return;
     }
     if (segment.signature != from.signed_segments) {
-        return dropped(Event::TcpSignature);
+        drop(judgement, Event::TcpSignature);
+        return;
     }
     if (is_old(sight, sight.live() ? 0 : kFileTimestampSlack)) {
-        return dropped(Event::TcpOldTimestamp);
+        drop(judgement, Event::TcpOldTimestamp);
+        return;
     }
     const std::int64_t begin = offset_of(segment.seq, from);
     const std::int64_t ack = sight.to.seen ? offset_of(segment.ack, sight.to) : 0;
     if (!sight.to.seen ? sight.live() : !is_good_ack(sight, ack)) {
-        return dropped(Event::TcpBadAck);
+        drop(judgement, Event::TcpBadAck);
+        return;
     }
     if (!is_in_window(sight, begin)) {
-        return dropped(Event::TcpOutOfWindow);
+        drop(judgement, Event::TcpOutOfWindow);
+        return;
     }
-    Judgement judgement;
     trim(sight, begin, judgement);
     if (judgement.drop) {
-        return judgement;
+        return;
     }
     const bool was_open = is_open(sight.connection);
     remember_timestamp(sight, begin);
@@ -135,7 +140,6 @@ Judgement judge_data(const Sight& sight) {
         note_early_ack(sight);
     }
     advance(sight, was_open, judgement);
-    return judgement;
 }
 
 // The segment that nearly every packet is: established, exactly next, acknowledges what was sent.
@@ -171,9 +175,30 @@ bool judge_fast(const Sight& sight, Judgement& judgement) {
     return true;
 }
 
+void judge_any(const Sight& sight, Judgement& judgement) {
+    const Segment& segment = sight.segment;
+    if (sight.connection.state == State::Dropped) {
+        const bool repeated = sight.from.seen && segment.seq == sight.from.isn;
+        if (begins_connection(segment) && !repeated) {
+            judgement.new_attempt = true;
+        } else {
+            drop(judgement, Event::TcpTombstone);
+        }
+    } else if (segment.bad != Event::None) {
+        drop(judgement, segment.bad);
+    } else if (const Event event = judge_flags(segment.flags); event != Event::None) {
+        drop(judgement, event);
+    } else if (sight.has(kSyn)) {
+        judge_syn(sight, judgement);
+    } else if (sight.has(kRst)) {
+        judge_reset(sight, judgement);
+    } else {
+        judge_data(sight, judgement);
+    }
+}
+
 }  // namespace
 
-// NOLINTNEXTLINE(readability-function-size): what it may know and nothing else.
 Judgement judge(Connection& connection, bool from_client, const Segment& segment, Instant now,
                 const TcpSettings& settings, Mode mode) {
     const Sight sight{connection,
@@ -185,24 +210,10 @@ Judgement judge(Connection& connection, bool from_client, const Segment& segment
                       settings,
                       mode};
     Judgement judgement;
-    if (judge_fast(sight, judgement)) [[likely]] {
-        return judgement;
+    if (!judge_fast(sight, judgement)) {
+        judge_any(sight, judgement);
     }
-    if (connection.state == State::Dropped) {
-        const bool repeated = sight.from.seen && segment.seq == sight.from.isn;
-        return begins_connection(segment) && !repeated ? another_attempt()
-                                                       : dropped(Event::TcpTombstone);
-    }
-    if (segment.bad != Event::None) {
-        return dropped(segment.bad);
-    }
-    if (const Event event = judge_flags(segment.flags); event != Event::None) {
-        return dropped(event);
-    }
-    if (sight.has(kSyn)) {
-        return judge_syn(sight);
-    }
-    return sight.has(kRst) ? judge_reset(sight) : judge_data(sight);
+    return judgement;
 }
 
 bool begins_connection(const Segment& segment) {
