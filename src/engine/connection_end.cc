@@ -47,6 +47,25 @@ void Worker::expire(Instant now) {
     alerts_ = 0;
 }
 
+void Worker::pass_time(Instant now, Journal& journal) {
+    journal_ = &journal;
+    now_ = now;
+    context_.now = now.ns;
+    item_ = nullptr;
+    if (timers_.due(now)) {
+        expire(now);
+    }
+    if (fragments_.due(now)) {
+        expire_fragments();
+    }
+    journal_->commit();
+    journal_ = nullptr;
+}
+
+Instant Worker::wakes_at() const {
+    return timers_.wakes_at();
+}
+
 // Tells the connection's end once; a remnant (TIME_WAIT, tombstone) may stay in the table.
 void Worker::end(flow::Connection& connection, EndReason reason, Item* item) {
     if (connection.ended) {

@@ -123,7 +123,7 @@ stream::Judgement Worker::judge(const Item& item, flow::Connection& connection,
     fin_before_ = sender.fin_offset;
     state_before_ = connection.state;
     stream::Judgement judgement = stream::judge(connection, from_client_, segment, now_,
-                                                options_.settings.tcp, stream::Mode::File);
+                                                options_.settings.tcp, options_.mode);
     judgement.trimmed = judgement.trimmed && !options_.settings.pass_through;
     return judgement;
 }
@@ -345,6 +345,9 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
 // its data by some packets, so only an old hole is closed. False: the connection was decided.
 bool Worker::close_lost_hole(Item* item, flow::Connection& connection, bool of_client,
                              HoleRule rule) {
+    if (options_.mode == stream::Mode::Live) {
+        return true;  // Such an ACK was not believed.
+    }
     Listener& listener = listeners_->at(connection.listener);
     const std::size_t half = of_client ? 0 : 1;
     stream::StreamBuffer& buffer = listener.buffers.at(half);

@@ -123,11 +123,15 @@ void Worker::tick(const Frame& frame) {
         expire(now_);
     }
     if (fragments_.due(now_)) {
-        fragments_.expire(now_);
-        for (const auto& dropped : fragments_.dropped()) {
-            summary_.packets_dropped += 1;
-            summary_.count_drop(dropped.event);
-        }
+        expire_fragments();
+    }
+}
+
+void Worker::expire_fragments() {
+    fragments_.expire(now_);
+    for (const auto& dropped : fragments_.dropped()) {
+        summary_.packets_dropped += 1;
+        summary_.count_drop(dropped.event);
     }
 }
 

@@ -44,6 +44,10 @@ struct WorkerOptions {
     bool shows_alerts = true;
     report::ConsoleStyle out_style;
     report::ConsoleStyle log_style;
+    // Live: the engine stands between two interfaces, 0 and 1, and both ends react to what it does.
+    // A packet record's `interface` is the side from which such a packet comes: it leaves by the
+    // other one.
+    stream::Mode mode = stream::Mode::File;
 };
 
 class Worker final : public script::Host {
@@ -59,6 +63,10 @@ public:
 
     // Walks the frames of `block` that belong to this worker. Stops early when `stop` is set.
     void walk(std::span<Frame> frames, Journal& journal, const std::atomic<bool>& stop);
+    // Live: lets timers run out up to `now`, which is not before the last frame's time.
+    void pass_time(Instant now, Journal& journal);
+    // Live: when pass_time() has something to do at the earliest; the far future: nothing waits.
+    [[nodiscard]] Instant wakes_at() const;
     // The input has ended: fragments, connections, on_exit.
     void finish(Journal& journal);
 
@@ -94,6 +102,7 @@ private:
     void walk_transport(Item& item);
     void reread(Item& item);
     void tick(const Frame& frame);
+    void expire_fragments();
     [[nodiscard]] bool owns(const Item& item) const;
     bool check_checksums(Item& item);
     bool run_packet_hook(script::Hook hook, Item& item);

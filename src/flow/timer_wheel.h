@@ -37,6 +37,9 @@ public:
     // Is an expire(now) due? For every packet; false means that it would report nothing.
     [[nodiscard]] bool due(Instant now) const { return now.ns >= due_at_ns_; }
 
+    // The earliest now for which due() is true.
+    [[nodiscard]] Instant wakes_at() const { return {due_at_ns_}; }
+
     // Replaces `out` by the indices of all connections whose time has come, ascending by
     // (deadline, id). They are no longer armed; each one's deadline is <= now.
     void expire(Instant now, std::vector<std::uint32_t>& out);
