@@ -79,6 +79,7 @@ return {
     end,
     from = from,
     is = function(value) return istype(buffer_t, value) end,
+    is = function(value) return istype(buffer_t, value) end,
     -- The bytes and their number. Valid as long as the buffer is referenced.
     bytes = function(buffer) return bytes_of[buffer], buffer.size end,
 }

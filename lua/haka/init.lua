@@ -57,7 +57,7 @@ end
 
 -- Called once the policy is loaded: hands the functions of each hook to C++.
 local function seal()
-    local functions, cursors, streamed = rule.seal()
+    local functions, cursors, streamed, editing = rule.seal()
     for name, number in pairs(core.hooks) do
         if number >= 0 and functions[name] then
             entries[number] = entry_for(name, functions[name])
@@ -67,6 +67,7 @@ local function seal()
         entries = entries,
         cursors = cursors,
         streamed = streamed,
+        editing = editing,
         protocol = function(version, protocol)
             return dissector.run_protocol(protocol, version == 4 and ip.v4(0) or ip.v6(0))
         end,

@@ -235,6 +235,7 @@ local function generate(name)
                         emit(narrow)
                         if g.continue then narrows[#narrows + 1] = narrow end
                     end
+                    stream.promise(cursors, entry.definition.readonly)
                     cursors = cursors + 1
                 end
                 if g.continue then
@@ -260,7 +261,7 @@ end
 -- whether any of them may edit, whether any is streamed.
 function rule.seal()
     sealed = true
-    local functions, cursors, streamed = {}, 0, false
+    local functions, cursors, streamed, editing = {}, 0, false, false
     for name, of_groups in pairs(hooks) do
         local run, count = generate(name)
         functions[name] = run
@@ -269,12 +270,13 @@ function rule.seal()
             for _, entries in pairs(of_groups) do
                 for _, entry in ipairs(entries) do
                     streamed = streamed or entry.definition.streamed or false
+                    editing = editing or not entry.definition.readonly
                 end
             end
         end
     end
     rule.functions = functions
-    return functions, cursors, streamed
+    return functions, cursors, streamed, editing
 end
 
 -- haka.rule_hook(name, pkt): runs a hook from a dissector written in Lua; false: stop.

@@ -8,14 +8,13 @@
 -- move between hooks; only offsets are kept here.
 local core = ...
 local ffi, api, context, fail = core.ffi, core.api, core.context, core.fail
-local buffer = core.modules.buffer
+local buffer, layer = core.modules.buffer, core.modules.packet
 local yield = coroutine.yield
 
 ffi.cdef [[
 struct haka_stream_ref { const uint32_t event; const uint32_t streamed; const uint32_t half;
                          const uint32_t connection; };
-struct haka_mark { const double offset; const uint32_t half; const uint32_t cursor;
-                   const uint32_t number; };
+struct haka_mark { const uint32_t half; const uint32_t cursor; const uint32_t number; };
 ]]
 
 local stream = {}
@@ -96,11 +95,10 @@ function methods.find(self, text, keep)
     return nil
 end
 
--- Marks: rare, so they live in Lua, by connection, direction and rule.
+-- Marks: rare, so they live in Lua, by connection, direction and rule: {number =, offset =}.
 local marks, mark_count = {}, 0
 local mark_ref = core.class("struct haka_mark", {
     name = "mark",
-    get = { offset = function(self) return self.offset end },
 })
 
 local function mark_list(self)
@@ -134,8 +132,8 @@ function methods.mark(self, readonly)
     local list = mark_list(self)
     if #list >= 64 then fail("stream:mark: at most 64 marks at a time") end
     mark_count = (mark_count + 1) % 4294967296
-    local mark = mark_ref(c.position, self.half, context.cursor, mark_count)
-    list[#list + 1] = mark
+    local mark = mark_ref(self.half, context.cursor, mark_count)
+    list[#list + 1] = { number = mark_count, offset = c.position }
     c.mark = lowest(list)
     return mark
 end
@@ -161,11 +159,93 @@ end
 function methods.seek(self, mark, unmark)
     local _, c = here(self)
     local list, i = mark_place(self, mark, "stream:seek")
-    c.position = mark.offset
+    c.position = list[i].offset
     if unmark then
         table.remove(list, i)
         c.mark = lowest(list)
     end
+end
+
+-- Which cursors belong to rules that promised not to change the stream.
+local readonly = {}
+function stream.promise(cursor, is_readonly) readonly[cursor] = is_readonly or nil end
+
+-- Marks behind an edit move with their bytes; those in erased bytes to where these stood.
+local function shift_marks(self, at, erased, inserted)
+    local of_connection = marks[context.connection]
+    if not of_connection then return end
+    local cursors = context.streams[self.half].cursors
+    for key, list in pairs(of_connection) do
+        if math.floor(key / 65536) == self.half then
+            local cursor = key % 65536
+            -- Rules before this one have let these bytes go: what comes in stands before their marks.
+            local stays = cursor < context.cursor and at + inserted or at
+            for i = 1, #list do
+                local mark = list[i]
+                if mark.offset >= at + erased and (mark.offset > at or cursor < context.cursor) then
+                    mark.offset = mark.offset + inserted - erased
+                elseif mark.offset > at then
+                    mark.offset = stays
+                end
+            end
+            if #list > 0 then cursors[cursor].mark = lowest(list) end
+        end
+    end
+end
+
+local SIGNED = 15
+
+local function bytes_of(what, data)
+    if type(data) == "string" then return data end
+    if buffer.is(data) then return tostring(data) end
+    return fail("%s: expected a string or a buffer, got %s", what, core.show(data))
+end
+
+local function edit(self, what, erase, data)
+    local _, c = here(self)
+    if readonly[context.cursor] then
+        fail("%s: this rule promised `readonly = true`", what)
+    end
+    if context.pass_through ~= 0 then layer.pass_through(what) end
+    api.connection_touch(context)
+    local at = c.position
+    local status = api.stream_edit(context, self.half, at, erase, data, #data)
+    if status == SIGNED then return 0 end
+    layer.check(status, what)
+    shift_marks(self, at, erase, #data)
+    return erase
+end
+
+---Puts bytes before the cursor, which stands behind them then.
+---@param data string|buffer
+function methods.insert(self, data)
+    data = bytes_of("stream:insert", data)
+    if #data ~= 0 then edit(self, "stream:insert", 0, data) else here(self) end
+end
+
+---Takes away at most the next `n` bytes. Returns how many.
+---@param n integer
+---@return integer
+function methods.erase(self, n)
+    local _, c = here(self)
+    if n == nil then fail("stream:erase: expected a number of bytes, got nil") end
+    n = check_count("stream:erase", n, c.limit - c.position)
+    if n == 0 then return 0 end
+    return edit(self, "stream:erase", n, "")
+end
+
+---Puts `data` in the place of at most the next `n` bytes; the cursor stands behind it then.
+---Returns how many bytes were taken away.
+---@param n integer
+---@param data string|buffer
+---@return integer
+function methods.replace(self, n, data)
+    local _, c = here(self)
+    data = bytes_of("stream:replace", data)
+    if n == nil then fail("stream:replace: expected a number of bytes, got nil") end
+    n = check_count("stream:replace", n, c.limit - c.position)
+    if n == 0 and #data == 0 then return 0 end
+    return edit(self, "stream:replace", n, data)
 end
 
 -- In a streamed rule: suspends until `n` bytes are available or nothing more can come; returns how

@@ -57,6 +57,8 @@ namespace haka {
     X(TcpHoldLimit, "tcp.hold-limit", "too many bytes or segments are held")                      \
     X(TcpStreamMemory, "tcp.stream-memory", "all stream memory is in use")                        \
     X(TcpHalfOpenLimit, "tcp.half-open-limit", "the oldest half-open connection made room")       \
+    X(TcpEditRefused, "tcp.edit-refused",                                                        \
+      "segments with TCP-MD5 or TCP-AO can't be edited")                                        \
     X(TcpMidstream, "tcp.midstream", "a packet of an unknown connection passes untracked")        \
     X(StreamUnread, "stream.unread", "bytes behind a hole were never delivered")
 // clang-format on

@@ -26,6 +26,8 @@ struct TcpSettings {
     std::uint32_t held_segments_max = 1024;         // Out of order, per direction.
     std::uint32_t undecided_bytes_max = 64 * 1024;  // Kept for a rule that waits, per direction.
     Duration undecided_time_max = kSecond * 30;
+    std::uint32_t edits_max = 256;                 // Unacknowledged, per direction.
+    std::uint32_t edited_bytes_max = 16U << 20;    // Unacknowledged bytes of an edited direction.
     std::uint64_t stream_memory_max = 1ULL << 30;  // Per worker.
     std::uint32_t early_ack_packets = 64;  // An ACK may run ahead of its data by so many packets.
     Duration syn_timeout = kSecond * 30;

@@ -55,6 +55,9 @@ void Worker::pass_time(Instant now, Journal& journal) {
     if (timers_.due(now)) {
         expire(now);
     }
+    if (shaper_.wakes_at() <= now) {
+        retransmit(now);
+    }
     if (fragments_.due(now)) {
         expire_fragments();
     }
@@ -63,7 +66,26 @@ void Worker::pass_time(Instant now, Journal& journal) {
 }
 
 Instant Worker::wakes_at() const {
-    return timers_.wakes_at();
+    return std::min(timers_.wakes_at(), shaper_.wakes_at());
+}
+
+// What the engine owes an end and nobody acknowledged in time.
+void Worker::retransmit(Instant now) {
+    while (shaper_.wakes_at() <= now) {
+        const Shaper::Due due = shaper_.take_due();
+        flow::Connection& connection = table_.at(due.index);
+        if (connection.id != due.id || connection.listener == flow::kNoIndex) {
+            continue;
+        }
+        connection_ = &connection;
+        connection_decided_ = false;
+        (void)shaper_.retransmit(connection, listeners_->at(connection.listener), due, now);
+        connection_ = nullptr;
+        if (!to_send_.empty() || !resets_.empty()) {
+            send_pending();
+        }
+        journal_->commit();
+    }
 }
 
 // Tells the connection's end once; a remnant (TIME_WAIT, tombstone) may stay in the table.
@@ -221,6 +243,18 @@ void Worker::send_resets(flow::Connection& connection, const Item* item) {
         reset_link_ = last_link_;
         reset_interface_ = last_interface_;
         link = wire::default_link_header(reset_link_, is_ipv4 ? Family::Ipv4 : Family::Ipv6);
+    }
+    if (connection.listener != flow::kNoIndex) {
+        // In the space of the one that receives them.
+        const Listener& listener = listeners_->at(connection.listener);
+        for (const bool of_client : {true, false}) {
+            const Lane* const lane = listener.lanes.at(of_client ? 0 : 1).get();
+            if (lane == nullptr) {
+                continue;
+            }
+            (of_client ? received.by_server : received.by_client) = lane->outlet.sent();
+            seen.half(of_client).fin_offset = lane->fin_sent ? lane->outlet.sent() : UINT64_MAX;
+        }
     }
     output::make_resets(seen, received, link, reset_link_, resets_);
 }

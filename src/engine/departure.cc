@@ -62,6 +62,21 @@ void Worker::depart(Item& item, flow::Connection* connection) {
     write(item);
 }
 
+// A packet of an edited connection leaves. False: a hook decided the connection.
+bool Worker::let_out(Item& item, flow::Connection* connection) {
+    Item* const at_hand = item_;
+    if (item_ != &item) {
+        item_ = &item;
+        lent_ = false;
+    }
+    depart(item, connection);
+    if (at_hand != &item) {
+        item_ = at_hand;
+        lent_ = false;
+    }
+    return !connection_decided_ && !fatal_;
+}
+
 // A joined datagram leaves as the fragments that it came in, cut anew only if it was changed.
 void Worker::depart_fragments(Item& joined, flow::Connection* connection) {
     const std::span<const Frame> originals = fragments_.originals();

@@ -4,6 +4,21 @@
 
 namespace haka::engine {
 
+namespace {
+
+// Where a place in the stream lies after an edit: what comes in stands before it, or behind.
+double moved(double place, double at, double erased, double inserted, bool before) {
+    if (place < at || (place == at && !before)) {
+        return place;
+    }
+    if (place >= at + erased) {
+        return place + inserted - erased;
+    }
+    return before ? at + inserted : at;
+}
+
+}  // namespace
+
 std::uint32_t Listeners::add() {
     std::uint32_t index = 0;
     if (free_.empty()) {
@@ -32,10 +47,12 @@ void Listeners::present(Listener& listener, std::size_t half) const {
     for (std::size_t i = 0; i < 2; ++i) {
         const stream::StreamBuffer& buffer = listener.buffers.at(i);
         haka_stream& stream = listener.streams.at(i);
-        const ByteView view = buffer.view();
+        const Lane* const lane = listener.lanes.at(i).get();
+        const ByteView view = lane != nullptr ? lane->outlet.undecided() : buffer.view();
         stream.data = view.data();
         stream.size = static_cast<std::uint32_t>(view.size());
-        stream.base = static_cast<double>(buffer.begin());
+        stream.base =
+            static_cast<double>(lane != nullptr ? lane->outlet.decided() : buffer.begin());
         stream.eof = buffer.eof() ? 1 : 0;
         for (std::uint32_t cursor = 0; cursor < cursor_count_; ++cursor) {
             stream.cursors[cursor].limit = stream.base + stream.size;
@@ -66,6 +83,26 @@ std::uint64_t Listeners::settle(Listener& listener, std::size_t half) const {
         cursor.tail = -1;
     }
     return static_cast<std::uint64_t>(std::max(wanted, stream.base));
+}
+
+void Listeners::follow_edit(Listener& listener, std::size_t half, std::uint32_t editor, double at,
+                            double erased, double inserted) const {
+    haka_stream& stream = listener.streams.at(half);
+    const stream::Outlet& outlet = listener.lanes.at(half)->outlet;
+    const ByteView view = outlet.undecided();
+    stream.data = view.data();
+    stream.size = static_cast<std::uint32_t>(view.size());
+    stream.base = static_cast<double>(outlet.decided());
+    for (std::uint32_t i = 0; i < cursor_count_; ++i) {
+        haka_cursor& cursor = stream.cursors[i];
+        // Rules before the editor have let these bytes go; those behind it see what came in.
+        const bool before = i < editor;
+        cursor.position =
+            i == editor ? at + inserted : moved(cursor.position, at, erased, inserted, before);
+        cursor.mark = moved(cursor.mark, at, erased, inserted, before);
+        cursor.tail = moved(cursor.tail, at, erased, inserted, before);
+        cursor.limit = moved(cursor.limit, at, erased, inserted, true);
+    }
 }
 
 }  // namespace haka::engine

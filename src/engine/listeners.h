@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "engine/lane.h"
 #include "flow/connection.h"
 #include "script/abi.h"
 #include "stream/stream_buffer.h"
@@ -19,6 +20,7 @@ struct Listener {
         : buffers{stream::StreamBuffer(memory), stream::StreamBuffer(memory)} {}
 
     std::array<stream::StreamBuffer, 2> buffers;
+    std::array<std::unique_ptr<Lane>, 2> lanes;  // Grade edit, as long as it needs one.
     std::array<haka_stream, 2> streams{};
     std::vector<haka_cursor> cursors;  // All of direction 0, then all of direction 1.
     // File: a hole that the receiver has acknowledged, and how many packets the connection had
@@ -46,6 +48,10 @@ public:
 
     // Shows both directions' bytes to Lua; cursors that lie before them move up.
     void present(Listener& listener, std::size_t half) const;
+    // The rule of cursor `editor` put `inserted` bytes in the place of `erased` ones at `at`: all
+    // cursors of that direction follow, and its bytes are shown anew.
+    void follow_edit(Listener& listener, std::size_t half, std::uint32_t editor, double at,
+                     double erased, double inserted) const;
     // After a hook: moves each cursor of `half` to where it may stay. Returns the offset from which
     // on bytes are still wanted.
     std::uint64_t settle(Listener& listener, std::size_t half) const;

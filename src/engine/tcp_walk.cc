@@ -30,7 +30,7 @@ void Worker::walk_tcp(Item& item) {
         depart(item, nullptr);
         return;
     }
-    const wire::Segment segment = wire::read_segment(item.headers, item.frame.bytes());
+    wire::Segment segment = wire::read_segment(item.headers, item.frame.bytes());
     flow::Connection* connection = table_.find(item.key.key, item.hash);
     if (connection == nullptr) {
         connection = open(item, segment);
@@ -116,19 +116,22 @@ flow::Connection* Worker::make_connection(Item& item) {
 }
 
 stream::Judgement Worker::judge(const Item& item, flow::Connection& connection,
-                                const wire::Segment& segment) {
+                                wire::Segment& segment) {
     from_client_ = item.key.source_is_low == connection.client_is_low;
     const flow::Half& sender = connection.half(from_client_);
     sent_before_ = sender.sent_end;
     fin_before_ = sender.fin_offset;
     state_before_ = connection.state;
+    if (connection.listener != flow::kNoIndex) {
+        shaper_.read_answer(connection, listeners_->at(connection.listener), from_client_, segment);
+    }
     stream::Judgement judgement = stream::judge(connection, from_client_, segment, now_,
                                                 options_.settings.tcp, options_.mode);
     judgement.trimmed = judgement.trimmed && !options_.settings.pass_through;
     return judgement;
 }
 
-void Worker::follow(Item& item, flow::Connection& connection, const wire::Segment& segment) {
+void Worker::follow(Item& item, flow::Connection& connection, wire::Segment& segment) {
     const stream::Judgement judgement = judge(item, connection, segment);
     if (!judgement.new_attempt) {
         carry_out(item, connection, segment, judgement);
@@ -199,9 +202,12 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
     }
     if (connection.listener != flow::kNoIndex) {
         clear_urgent(item, connection, segment);
-        listen(item, connection, segment, judgement);
     }
-    depart(item, &connection);
+    if (connection.listener == flow::kNoIndex || !listen(item, connection, segment, judgement)) {
+        depart(item, &connection);
+    } else {
+        leave(item, connection, segment, judgement);
+    }
     if (judgement.reset && !connection.ended) {
         end(connection, judgement.reason, nullptr);
     }
@@ -252,28 +258,57 @@ bool Worker::finish_connection_event(RunStatus status, Item* item) {
     return !connection_decided_ && !fatal_;
 }
 
-void Worker::listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
+// Whether somebody may change its streams: what is out of order must wait then (grade edit). A
+// connection whose segments are signed can't be edited (RFC 2385, 5925).
+bool Worker::may_edit(const flow::Connection& connection) const {
+    return (script_->edits_streams() || connection.dissector > kHttpDissector) &&
+           !options_.settings.pass_through && !connection.half(true).signed_segments &&
+           !connection.half(false).signed_segments;
+}
+
+// The packet's way into the streams and before the rules; false: it is decided, or nobody listens
+// any more.
+bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
                     const stream::Judgement& judgement) {
     Listener& listener = listeners_->at(connection.listener);
     const std::size_t mine = from_client_ ? 0 : 1;
     const bool has_data = judgement.size != 0;
     const bool from_client = from_client_;
+    other_edited_ = false;
     if (has_data && !store(item, connection, listener, judgement)) {
-        return;
+        return false;
     }
     if (judgement.fin) {
         (void)listener.buffers.at(mine).fin(connection.half(from_client).fin_offset);
+    }
+    if (listener.lanes.at(1 - mine) != nullptr) {
+        shaper_.take_answer(connection, listener, from_client, segment, judgement, now_);
     }
     if (judgement.ack_advanced) {
         listener.buffers.at(1 - mine).acknowledged(judgement.acknowledged);
     }
     if (has_data || (segment.flags & wire::kFin) != 0) {
         if (!show(&item, connection, from_client)) {
-            return;
+            return false;
         }
     }
-    if (!close_lost_hole(&item, connection, true, HoleRule::WhenOld) ||
-        !close_lost_hole(&item, connection, false, HoleRule::WhenOld)) {
+    return close_lost_hole(&item, connection, true, HoleRule::WhenOld) &&
+           close_lost_hole(&item, connection, false, HoleRule::WhenOld);
+}
+
+// The packet, or what takes its place, leaves.
+void Worker::leave(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                   const stream::Judgement& judgement) {
+    Listener& listener = listeners_->at(connection.listener);
+    if (other_edited_) {
+        (void)settle(connection, listener, !from_client_);
+    }
+    if (item.dropped || (listener.lanes[0] == nullptr && listener.lanes[1] == nullptr)) {
+        depart(item, &connection);
+    } else if (!shaper_.shape(item, connection, listener, from_client_, segment, judgement, now_)) {
+        return;
+    }
+    if (connection_decided_ || connection.listener == flow::kNoIndex) {
         return;
     }
     // Both streams were shown to their ends and acknowledged: nothing more can come of them, so a
@@ -281,7 +316,8 @@ void Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
     const bool complete = std::ranges::all_of(listener.buffers, [](const auto& buffer) {
         return buffer.eof() && buffer.begin() == buffer.end();
     });
-    if (complete && connection.state == flow::State::TimeWait) {
+    if (complete && connection.state == flow::State::TimeWait && listener.lanes[0] == nullptr &&
+        listener.lanes[1] == nullptr) {
         release_listener(connection);
     }
 }
@@ -312,6 +348,7 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
     const std::uint32_t size = std::min(judgement.size, there - std::min(skip, there));
     const MutableByteView bytes =
         item.frame.mutable_bytes().subspan(item.headers.payload + skip, size);
+    const std::uint64_t old_end = buffer.end();
     stream::Added added = buffer.add(judgement.offset, bytes);
     if (added.refused == Event::None && size < judgement.size) {
         const auto gap = buffer.add_gap(judgement.offset + size, judgement.size - size);
@@ -319,6 +356,10 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
         summary_.stream_gaps += 1;
     }
     summary_.stream_bytes += added.available;
+    std::unique_ptr<Lane>& lane = listener.lanes.at(from_client_ ? 0 : 1);
+    if (added.refused == Event::None && lane != nullptr && !lane->outlet.follow(old_end)) {
+        added.refused = Event::TcpStreamMemory;
+    }
     if (added.refused != Event::None) {
         const auto& exceptions = options_.settings.exceptions;
         return refuse(
@@ -337,6 +378,9 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
             item.to_fix |= HAKA_CHANGED_TRANSPORT;
             lent_ = false;
         }
+    }
+    if (lane == nullptr && judgement.offset > buffer.end() && may_edit(connection)) {
+        (void)shaper_.lane_of(connection, listener, from_client_);
     }
     return true;
 }
@@ -372,6 +416,11 @@ bool Worker::close_lost_hole(Item* item, flow::Connection& connection, bool of_c
     }
     summary_.stream_gaps += 1;
     summary_.stream_bytes += added.available;
+    if (Lane* const lane = listener.lanes.at(half).get();
+        lane != nullptr && !lane->outlet.follow(buffer.end() - added.available)) {
+        return refuse(item, connection, Event::TcpStreamMemory,
+                      options_.settings.exceptions.memory);
+    }
     if (item != nullptr) {
         remark(Event::TcpGap, *item, &connection);
     } else {
@@ -407,16 +456,20 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
         }
         context_.streams = nullptr;
         stream::StreamBuffer& buffer = listener.buffers.at(half);
-        std::uint64_t gained = buffer.release(listeners_->settle(listener, half));
+        std::uint64_t gained = settle(connection, listener, of_client);
         if (!check_undecided(item, connection, listener, half)) {
             return false;
         }
         if (gained == 0 && buffer.at_gap()) {
-            gained = buffer.release(buffer.end());
+            gained = release(listener, half, UINT64_MAX);
         }
         if (!connection.half(!of_client).seen) {
             // Nobody else will: a capture of one direction. A handshake's data stays known.
             buffer.acknowledged(buffer.end() - std::min(buffer.end(), kInitialWindow));
+            if (Lane* const lane = listener.lanes.at(half).get(); lane != nullptr) {
+                const std::uint64_t sent = lane->outlet.sent();
+                lane->outlet.acknowledge(sent - std::min(sent, kInitialWindow), 0);
+            }
         }
         if (gained == 0) {
             return true;
@@ -425,11 +478,36 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
     }
 }
 
+// Lets go of what no rule wants any more. Returns how much the view gained.
+std::uint64_t Worker::settle(const flow::Connection& connection, Listener& listener,
+                             bool of_client) {
+    const std::size_t half = of_client ? 0 : 1;
+    const std::uint64_t wanted = listeners_->settle(listener, half);
+    if (listener.lanes.at(half) == nullptr && wanted < listener.buffers.at(half).end() &&
+        may_edit(connection)) {
+        (void)shaper_.lane_of(connection, listener, of_client);
+    }
+    return release(listener, half, wanted);
+}
+
+// Nothing below `offset` (output) is wanted.
+std::uint64_t Worker::release(Listener& listener, std::size_t half, std::uint64_t offset) {
+    stream::StreamBuffer& buffer = listener.buffers.at(half);
+    Lane* const lane = listener.lanes.at(half).get();
+    if (lane == nullptr) {
+        return buffer.release(offset);
+    }
+    const std::uint64_t gained = lane->outlet.decide(offset);
+    return gained != 0 && !lane->outlet.follow(buffer.end() - gained) ? 0 : gained;
+}
+
 // The bound on what rules keep while they wait; false: the connection was decided.
 bool Worker::check_undecided(Item* item, flow::Connection& connection, Listener& listener,
                              std::size_t half) {
     const stream::StreamBuffer& buffer = listener.buffers.at(half);
-    const std::uint64_t kept = buffer.end() - buffer.begin();
+    const Lane* const lane = listener.lanes.at(half).get();
+    const std::uint64_t kept = lane != nullptr ? lane->outlet.end() - lane->outlet.decided()
+                                               : buffer.end() - buffer.begin();
     if (kept == 0) {
         listener.undecided.at(half) = false;
         return true;

@@ -16,7 +16,8 @@ Worker::Worker(const WorkerOptions& options)
       timers_(table_),
       fragments_(options.settings.fragments, options.settings.seed),
       stream_memory_(options.settings.tcp),
-      slots_(options.settings.lua.packets_max) {
+      slots_(options.settings.lua.packets_max),
+      shaper_(options_.settings.tcp, options.mode, stream_memory_, *this) {
     context_.packets = slots_.data();
     context_.connection = HAKA_NONE;
     eve_options_.ipv6 = options.settings.eve_ipv6_compress ? report::Ipv6Form::Compressed
@@ -121,6 +122,9 @@ void Worker::tick(const Frame& frame) {
     packet_at_work_.store(frame.number, std::memory_order_relaxed);
     if (timers_.due(now_)) {
         expire(now_);
+    }
+    if (shaper_.wakes_at() <= now_) {
+        retransmit(now_);
     }
     if (fragments_.due(now_)) {
         expire_fragments();

@@ -21,6 +21,7 @@
 #include "engine/journal.h"
 #include "engine/listeners.h"
 #include "engine/packet_slots.h"
+#include "engine/shaper.h"
 #include "flow/connection_table.h"
 #include "flow/fragments.h"
 #include "flow/timer_wheel.h"
@@ -50,7 +51,7 @@ struct WorkerOptions {
     stream::Mode mode = stream::Mode::File;
 };
 
-class Worker final : public script::Host {
+class Worker final : public script::Host, private Shaper::Exit {
 public:
     struct Made {
         std::unique_ptr<Worker> worker;  // Null when the policy can't be loaded.
@@ -122,14 +123,15 @@ private:
     [[nodiscard]] flow::Connection* make_connection(Item& item);
     void refuse_attempt(const Item& item, const wire::Segment& segment);
     bool announce(Item& item, flow::Connection& connection);
-    stream::Judgement judge(const Item& item, flow::Connection& connection,
-                            const wire::Segment& segment);
-    void follow(Item& item, flow::Connection& connection, const wire::Segment& segment);
+    stream::Judgement judge(const Item& item, flow::Connection& connection, wire::Segment& segment);
+    void follow(Item& item, flow::Connection& connection, wire::Segment& segment);
     void carry_out(Item& item, flow::Connection& connection, const wire::Segment& segment,
                    const stream::Judgement& judgement);
     void trim(Item& item, const stream::Judgement& judgement);
-    void listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
+    bool listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
                 const stream::Judgement& judgement);
+    void leave(Item& item, flow::Connection& connection, const wire::Segment& segment,
+               const stream::Judgement& judgement);
     void clear_urgent(Item& item, const flow::Connection& connection, const wire::Segment& segment);
     bool store(Item& item, flow::Connection& connection, Listener& listener,
                const stream::Judgement& judgement);
@@ -137,15 +139,19 @@ private:
     bool close_lost_hole(Item* item, flow::Connection& connection, bool of_client, HoleRule rule);
     // Runs the stream's rules on what is new; false when the connection was decided.
     bool show(Item* item, flow::Connection& connection, bool of_client);
+    std::uint64_t settle(const flow::Connection& connection, Listener& listener, bool of_client);
+    static std::uint64_t release(Listener& listener, std::size_t half, std::uint64_t offset);
     bool check_undecided(Item* item, flow::Connection& connection, Listener& listener,
                          std::size_t half);
     bool refuse(Item* item, flow::Connection& connection, Event event, Exception exception);
     [[nodiscard]] bool is_listened(const flow::Connection& connection) const;
+    [[nodiscard]] bool may_edit(const flow::Connection& connection) const;
     void show_connection(const flow::Connection& connection, bool from_client);
     bool finish_connection_event(script::RunStatus status, Item* item);
 
     // connection_end.cc
     void expire(Instant now);
+    void retransmit(Instant now);
     void end(flow::Connection& connection, flow::EndReason reason, Item* item);
     void end_all();
     void forget(flow::Connection& connection);
@@ -155,6 +161,7 @@ private:
     void release_listener(flow::Connection& connection);
 
     // departure.cc
+    bool let_out(Item& item, flow::Connection* connection) override;
     void depart(Item& item, flow::Connection* connection);
     void depart_fragments(Item& joined, flow::Connection* connection);
     void run_down_hooks(Item& item, flow::Connection* connection);
@@ -185,6 +192,8 @@ private:
     int connection_drop(std::uint32_t connection) override;
     int connection_reset(std::uint32_t connection) override;
     int connection_close(std::uint32_t connection) override;
+    int stream_edit(std::uint32_t half, double at, std::uint32_t erase,
+                    std::string_view insert) override;
     void choose_dissector(std::string_view name) override;
     [[nodiscard]] std::string_view next_dissector() const override;
     void rule_time(std::uint32_t rule, double seconds) override;
@@ -219,6 +228,7 @@ private:
     PacketSlots slots_;
     std::unique_ptr<script::Script> script_;
     std::unique_ptr<Listeners> listeners_;
+    Shaper shaper_;
     haka_context context_{};
     report::Summary summary_;
     report::EveOptions eve_options_;
@@ -233,6 +243,7 @@ private:
     std::uint64_t fin_before_ = 0;            // The sender's fin_offset, before the packet.
     flow::State state_before_ = flow::State::SynSent;  // The connection's, before the packet.
     bool from_client_ = true;
+    bool other_edited_ = false;        // A rule edited the direction that isn't at hand.
     bool connection_decided_ = false;  // The connection at hand was dropped or reset.
     bool settling_ = false;            // settle_decisions() is at work.
     std::vector<Decision> decisions_;

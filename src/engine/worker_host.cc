@@ -429,6 +429,54 @@ int Worker::connection_close(std::uint32_t connection) {
     return decide(DecisionKind::Close, connection);
 }
 
+int Worker::stream_edit(std::uint32_t half, double at, std::uint32_t erase,
+                        std::string_view insert) {
+    if (options_.settings.pass_through) {
+        return HAKA_PASS_THROUGH;
+    }
+    if (connection_ == nullptr || connection_->listener == flow::kNoIndex ||
+        context_.streams == nullptr || half > 1) {
+        return HAKA_NO_STREAM;
+    }
+    flow::Connection& connection = *connection_;
+    if (connection.half(true).signed_segments || connection.half(false).signed_segments) {
+        if (!connection.reported_signed && item_ != nullptr) {
+            connection.reported_signed = true;
+            remark(Event::TcpEditRefused, *item_, &connection);
+        }
+        return HAKA_SIGNED;
+    }
+    Listener& listener = listeners_->at(connection.listener);
+    const bool other = (half == 0) != from_client_;
+    const stream::StreamBuffer& buffer = listener.buffers.at(half);
+    const bool fin_left =
+        buffer.eof() && buffer.begin() == buffer.end() && (other || fin_before_ != UINT64_MAX);
+    if (fin_left) {
+        return HAKA_STREAM_ENDED;
+    }
+    Lane& lane = shaper_.lane_of(connection, listener, half == 0);
+    const auto offset = static_cast<std::uint64_t>(at);
+    if (offset < lane.outlet.decided() || offset + erase > lane.outlet.end()) {
+        return HAKA_NO_STREAM;
+    }
+    const auto& tcp = options_.settings.tcp;
+    if (lane.outlet.end() - lane.outlet.kept_begin() + insert.size() > tcp.edited_bytes_max) {
+        return HAKA_EDIT_TOO_LARGE;
+    }
+    switch (lane.outlet.edit(offset, erase, as_bytes(insert), tcp.edits_max)) {
+        case stream::Outlet::Edited::TooMany:
+            return HAKA_TOO_MANY_EDITS;
+        case stream::Outlet::Edited::NoMemory:
+            return HAKA_NO_MEMORY;
+        case stream::Outlet::Edited::Done:
+            break;
+    }
+    other_edited_ = other_edited_ || other;
+    listeners_->follow_edit(listener, half, context_.cursor, at, erase,
+                            static_cast<double>(insert.size()));
+    return HAKA_OK;
+}
+
 void Worker::choose_dissector(std::string_view name) {
     const auto known = std::ranges::find(dissectors_, name);
     const auto number = static_cast<std::size_t>(known - dissectors_.begin());

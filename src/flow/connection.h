@@ -89,6 +89,7 @@ struct Connection {
     bool ended : 1 = false;             // tcp-connection-end has run: only a remnant is left.
     bool reported_overlap : 1 = false;  // Events told once per connection.
     bool reported_checksum : 1 = false;
+    bool reported_signed : 1 = false;
     bool fast_open : 1 = false;
 
     [[nodiscard]] const Endpoint& client() const { return client_is_low ? key.low : key.high; }

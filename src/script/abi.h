@@ -34,7 +34,12 @@ enum {
     HAKA_OUTPUT_FULL = 9,
     HAKA_EXISTS = 10,
     HAKA_NOT_SYN = 11,
-    HAKA_SENDING = 12
+    HAKA_SENDING = 12,
+    HAKA_TOO_MANY_EDITS = 13,
+    HAKA_STREAM_ENDED = 14,
+    HAKA_SIGNED = 15, /* nothing was done: TCP-MD5 or TCP-AO */
+    HAKA_NO_STREAM = 16,
+    HAKA_EDIT_TOO_LARGE = 17
 };
 
 /* One packet lent to Lua. Slot 0 is the packet at hand; the others are packets that the policy made
@@ -131,6 +136,9 @@ struct haka_api {
     int (*connection_drop)(struct haka_context* c, uint32_t connection);
     int (*connection_reset)(struct haka_context* c, uint32_t connection);
     int (*connection_close)(struct haka_context* c, uint32_t connection);
+    /* Puts `text` in the place of the `erase` bytes at position `at`; cursors follow. */
+    int (*stream_edit)(struct haka_context* c, uint32_t half, double at, uint32_t erase,
+                       const char* text, size_t text_size);
     double (*find)(const uint8_t* data, size_t size, const char* text, size_t text_size,
                    size_t* partial);
     double (*clock)(void);

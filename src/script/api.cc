@@ -94,6 +94,12 @@ int connection_close(haka_context* context, uint32_t connection) {
     return host_of(context).connection_close(connection);
 }
 
+// NOLINTNEXTLINE(readability-function-size): a text of C takes two arguments.
+int stream_edit(haka_context* context, uint32_t half, double at, uint32_t erase, const char* text,
+                size_t text_size) {
+    return host_of(context).stream_edit(half, at, erase, {text, text_size});
+}
+
 double find(const uint8_t* data, size_t size, const char* text, size_t text_size, size_t* partial) {
     return static_cast<double>(find_text({data, size}, {text, text_size}, *partial));
 }
@@ -127,6 +133,7 @@ constexpr haka_api kApi = {
     .connection_drop = connection_drop,
     .connection_reset = connection_reset,
     .connection_close = connection_close,
+    .stream_edit = stream_edit,
     .find = find,
     .clock = clock,
     .rule_time = rule_time,

@@ -43,6 +43,10 @@ public:
     virtual int connection_drop(std::uint32_t connection) = 0;
     virtual int connection_reset(std::uint32_t connection) = 0;
     virtual int connection_close(std::uint32_t connection) = 0;
+    // Replaces undecided bytes of the stream of direction `half` at hand, for the rule whose cursor
+    // is context.cursor.
+    virtual int stream_edit(std::uint32_t half, double at, std::uint32_t erase,
+                            std::string_view insert) = 0;
     // The dissector of the connection at hand: "http" (passes its stream on unread for now) or one
     // written in Lua. The name was checked.
     virtual void choose_dissector(std::string_view name) = 0;

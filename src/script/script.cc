@@ -184,6 +184,8 @@ std::string Script::seal() {
     stream_rules_ = static_cast<std::uint32_t>(lua_tointeger(lua, -1));
     lua_getfield(lua, sealed, "streamed");
     has_streamed_rules_ = lua_toboolean(lua, -1) != 0;
+    lua_getfield(lua, sealed, "editing");
+    edits_streams_ = lua_toboolean(lua, -1) != 0;
     lua_getfield(lua, sealed, "entries");
     const int entries = lua_gettop(lua);
     std::array<int, kHookCount> references{};

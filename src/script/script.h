@@ -68,6 +68,8 @@ public:
     // to the connection's dissector in Lua.
     [[nodiscard]] std::uint32_t stream_rules() const { return stream_rules_; }
     [[nodiscard]] bool has_streamed_rules() const { return has_streamed_rules_; }
+    // Whether any of them may change a stream: it isn't `readonly`.
+    [[nodiscard]] bool edits_streams() const { return edits_streams_; }
     [[nodiscard]] bool has_protocol(std::uint8_t protocol) const { return protocols_[protocol]; }
     [[nodiscard]] bool is_disabled(std::string_view dissector) const;
     [[nodiscard]] bool is_disabled_hook(std::string_view hook) const;
@@ -137,6 +139,7 @@ private:
     std::uint32_t hooks_ = 0;
     std::uint32_t stream_rules_ = 0;
     bool has_streamed_rules_ = false;
+    bool edits_streams_ = false;
     std::uint64_t used_after_collection_ = 0;
     std::uint64_t refused_calls_ = 0;
     Event failure_ = Event::RuleError;

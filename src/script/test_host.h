@@ -48,6 +48,7 @@ public:
     int connection_new(std::uint32_t, std::uint32_t&) override { return 1; }
     void connection_refresh(std::uint32_t) override {}
     int connection_close(std::uint32_t) override { return 1; }
+    int stream_edit(std::uint32_t, double, std::uint32_t, std::string_view) override { return 1; }
     int connection_drop(std::uint32_t) override { return 1; }
     int connection_reset(std::uint32_t) override { return 1; }
     void choose_dissector(std::string_view) override {}

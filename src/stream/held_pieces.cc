@@ -55,6 +55,36 @@ HeldPieces::Map::const_iterator HeldPieces::first_touching(std::uint64_t offset)
     return piece;
 }
 
+std::size_t HeldPieces::ranges(std::uint64_t newest, std::span<Range> ranges) const {
+    std::size_t count = 0;
+    Range around;
+    Range range;
+    const auto put = [&] {
+        if (range.begin == range.end) {
+            return;
+        }
+        if (range.begin <= newest && newest < range.end) {
+            around = range;
+        } else if (count < ranges.size()) {
+            ranges[count++] = range;
+        }
+    };
+    for (const auto& [begin, piece] : pieces_) {
+        if (begin != range.end || piece.gap) {
+            put();
+            range = {.begin = begin, .end = begin};
+        }
+        range.end = piece.gap ? range.begin : begin + piece.size;
+    }
+    put();
+    if (around.end != 0 && !ranges.empty()) {
+        count = std::min(count + 1, ranges.size());
+        std::shift_right(ranges.begin(), ranges.begin() + static_cast<std::ptrdiff_t>(count), 1);
+        ranges[0] = around;
+    }
+    return count;
+}
+
 std::uint64_t HeldPieces::reach(std::uint64_t offset) const {
     for (const auto& [begin, piece] : pieces_) {
         if (begin > offset) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 
 #include "base/bytes.h"
 #include "stream/stream_memory.h"
@@ -47,6 +48,12 @@ public:
         [[nodiscard]] std::uint8_t* data() const { return block.data + StreamMemory::kNodeSize; }
     };
 
+    // Adjacent pieces as one: what a SACK block names.
+    struct Range {
+        std::uint64_t begin = 0;
+        std::uint64_t end = 0;
+    };
+
     // What inserting a range would take: only the parts that no piece covers yet.
     struct Cost {
         std::uint64_t charge = 0;  // Against held_bytes_max.
@@ -77,6 +84,10 @@ public:
     // How far the stream is known without interruption if it is known up to `offset`: to the first
     // hole or gap. Precondition: offset >= first_begin() or nothing is reached.
     [[nodiscard]] std::uint64_t reach(std::uint64_t offset) const;
+
+    // Fills `ranges` with what is held: first the range around `newest`, then the lowest ones (RFC
+    // 2018, 4). Returns how many there are.
+    [[nodiscard]] std::size_t ranges(std::uint64_t newest, std::span<Range> ranges) const;
 
     // Precondition: size <= StreamMemory::kBlockMax / 2.
     [[nodiscard]] Cost cost_of(std::uint64_t offset, std::uint64_t size) const;

@@ -19,8 +19,10 @@ StreamBuffer::StreamBuffer(StreamBuffer&& other) noexcept
       begin_(other.begin_),
       end_(other.end_),
       acked_(other.acked_),
+      pin_(other.pin_),
       fin_(other.fin_),
       gap_(other.gap_),
+      gap_end_(other.gap_end_),
       held_(std::move(other.held_)) {
     other.base_ = other.kept_ = other.begin_ = other.end_;
 }
@@ -240,7 +242,7 @@ std::uint64_t StreamBuffer::pass_gaps() {
             gap_ += held_.first().size;
             end_ += held_.first().size;
             held_.pop_first();
-            begin_ = kept_ = end_;
+            begin_ = kept_ = gap_end_ = end_;
             forget();
             continue;
         }
@@ -255,7 +257,7 @@ std::uint64_t StreamBuffer::pass_gaps() {
 
 // Forgets true copies that nobody needs any more, and the block with the last of them.
 void StreamBuffer::forget() {
-    kept_ = std::clamp(acked_, kept_, begin_);
+    kept_ = std::clamp(std::min(acked_, pin_), kept_, begin_);
     if (kept_ == end_) {
         memory_->give(std::exchange(block_, {}));
         base_ = end_;

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/event.h"
@@ -73,6 +74,12 @@ public:
     [[nodiscard]] std::uint64_t begin() const { return begin_; }
     [[nodiscard]] std::uint64_t end() const { return end_; }
     [[nodiscard]] std::uint64_t kept_begin() const { return kept_; }
+    // True copies. Precondition: kept_begin() <= from <= to <= end().
+    [[nodiscard]] ByteView kept(std::uint64_t from, std::uint64_t to) const {
+        return {block_.data + (from - base_), static_cast<std::size_t>(to - from)};
+    }
+    // Where the last gap that was passed ends; 0: none was.
+    [[nodiscard]] std::uint64_t gap_end() const { return gap_end_; }
 
     // Rules need nothing below `offset` (<= end()). Returns how many bytes view() gained: what
     // follows a gap.
@@ -80,6 +87,12 @@ public:
 
     // The receiver has everything below `offset`; may run ahead of the data.
     void acknowledged(std::uint64_t offset);
+
+    // Bytes at and behind `offset` are kept, whatever is acknowledged; UINT64_MAX: no more.
+    void pin(std::uint64_t offset) {
+        pin_ = offset;
+        forget();
+    }
 
     // Bytes lost right before begin(); told once.
     [[nodiscard]] std::uint64_t take_gap();
@@ -95,6 +108,10 @@ public:
     // Bytes behind the first hole: never delivered if it isn't filled.
     [[nodiscard]] std::uint64_t known_behind_hole() const { return held_.data_bytes(); }
     [[nodiscard]] std::uint32_t held_segments() const { return held_.count(); }
+    [[nodiscard]] std::size_t held_ranges(std::uint64_t newest,
+                                          std::span<HeldPieces::Range> ranges) const {
+        return held_.ranges(newest, ranges);
+    }
     [[nodiscard]] bool owns_memory() const { return block_.data != nullptr || held_.count() != 0; }
 
 private:
@@ -114,8 +131,10 @@ private:
     std::uint64_t begin_ = 0;  // Released by the rules up to here.
     std::uint64_t end_ = 0;    // In order up to here.
     std::uint64_t acked_ = 0;
+    std::uint64_t pin_ = UINT64_MAX;
     std::uint64_t fin_ = UINT64_MAX;
     std::uint64_t gap_ = 0;
+    std::uint64_t gap_end_ = 0;
     HeldPieces held_;
 };
 

@@ -38,6 +38,14 @@ public:
     [[nodiscard]] Block take(std::uint64_t size);
     void give(Block block);
 
+    // Counts bytes that lie elsewhere; false, and nothing counted, when the cap has no more.
+    [[nodiscard]] bool charge(std::uint64_t size) {
+        const bool fit = fits(size);
+        used_ += fit ? size : 0;
+        return fit;
+    }
+    void discharge(std::uint64_t size) { used_ -= size; }
+
     // The size that take(size) would count. Precondition: size <= kBlockMax.
     [[nodiscard]] static std::uint32_t block_size(std::uint64_t size);
 

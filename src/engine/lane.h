@@ -1,0 +1,69 @@
+// One direction of a connection in grade *edit* once its packets can't simply pass: bytes are held
+// back, edited, or shifted by an earlier edit.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/time.h"
+#include "output/head.h"
+#include "stream/outlet.h"
+#include "stream/retransmit_timer.h"
+
+namespace haka::engine {
+
+// A packet whose bytes have not left yet. They lie in the stream; this is what else it was.
+struct Carrier {
+    std::uint64_t begin = 0;  // Input offsets.
+    std::uint64_t end = 0;
+    bool fin = false;
+    bool push = false;
+    bool at_hand = false;  // It is the packet at hand: `head` is empty.
+    output::Head head;
+};
+
+// What a kept Carrier counts against the stream memory: a segment's headers and their list.
+constexpr std::uint64_t kCarrierCharge = 320;
+
+constexpr Instant kNever{INT64_MAX};
+
+struct Lane {
+    Lane(stream::StreamMemory& memory, stream::StreamBuffer& buffer, std::uint64_t acked,
+         std::uint64_t window_end)
+        : outlet(memory, buffer, acked, window_end),
+          input(&buffer),
+          carried(buffer.begin()),
+          carried_out(buffer.begin()),
+          memory_(&memory) {}
+    ~Lane() {
+        for (const Carrier& carrier : carriers) {
+            memory_->discharge(carrier.at_hand ? 0 : kCarrierCharge);
+        }
+    }
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+
+    stream::Outlet outlet;
+    stream::StreamBuffer* input;
+    std::vector<Carrier> carriers;  // Ascending by where they begin.
+    std::uint64_t carried;          // Input: everything below has left, or was erased.
+    std::uint64_t carried_out;      // Output: sent() when that was so.
+    bool fin_sent = false;
+    std::uint32_t newest_timestamp = 0;  // That left in this direction.
+    bool has_timestamp = false;
+
+    // Live, from here on.
+    output::Head head;               // Of the newest packet of this direction.
+    std::uint32_t repeats_owed = 0;  // Duplicate ACKs, until the receiver has all before the hole.
+    std::uint32_t repeats_seen = 0;  // Duplicate ACKs of the receiver.
+    std::uint64_t recover = 0;       // Loss recovery ends here (RFC 6582).
+    stream::RetransmitTimer timer;
+    Instant due = kNever;
+    std::uint64_t due_acked = 0;  // acked() when the timer was set.
+    bool advanced = false;        // The receiver's last ACK brought acked() on.
+
+private:
+    stream::StreamMemory* memory_;
+};
+
+}  // namespace haka::engine

@@ -1,0 +1,141 @@
+// What leaves in the place of a packet of an edited connection: bytes as the rules left them, cut
+// to what their receiver takes, with numbers that both ends understand; and what the engine sends
+// in the ends' names so that neither stalls.
+//
+//   read_answer()   before the state machine: the ACK number, into the sender's space
+//   take_answer()   behind it: what the receiver has and accepts
+//   shape()         behind the rules: the packet leaves, changed, in pieces, later or not at all
+//   push()          bytes of the other direction that no packet of it brings
+//
+// A direction has a Lane while it needs one; without one, packets pass as they came.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/settings.h"
+#include "engine/item.h"
+#include "engine/lane.h"
+#include "engine/listeners.h"
+#include "flow/connection.h"
+#include "stream/tracker.h"
+#include "wire/segment.h"
+
+namespace haka::engine {
+
+class Shaper {
+public:
+    // The way out, with its hooks. False: a hook decided the connection; nothing of it is there.
+    class Exit {
+    public:
+        virtual ~Exit() = default;
+        virtual bool let_out(Item& item, flow::Connection* connection) = 0;
+    };
+
+    Shaper(const TcpSettings& settings, stream::Mode mode, stream::StreamMemory& memory, Exit& exit)
+        : settings_(&settings), mode_(mode), memory_(&memory), exit_(&exit) {}
+
+    // The lane of the bytes that the client (true) or the server sends, made when there is none.
+    Lane& lane_of(const flow::Connection& connection, Listener& listener, bool of_client);
+
+    // Live: `segment` of one end acknowledges output bytes of the other: to input.
+    void read_answer(const flow::Connection& connection, const Listener& listener, bool from_client,
+                     wire::Segment& segment);
+    // An accepted segment's ACK. Needs the lane of the other direction.
+    void take_answer(flow::Connection& connection, Listener& listener, bool from_client,
+                     const wire::Segment& segment, const stream::Judgement& judgement, Instant now);
+
+    // The packet at hand, accepted, its bytes stored and shown. Needs a lane of either direction.
+    // False: the connection was decided on the way.
+    bool shape(Item& item, flow::Connection& connection, Listener& listener, bool from_client,
+               const wire::Segment& segment, const stream::Judgement& judgement, Instant now);
+    // Sends what may leave of direction `of_client`. `item` came from the client or the server:
+    // what is made here looks like it.
+    bool push(const Item& item, flow::Connection& connection, Listener& listener, bool of_client,
+              bool from_client, Instant now);
+
+    // Live: retransmissions that are due. Each is handed to retransmit() if it still matters.
+    struct Due {
+        Instant at;
+        std::uint64_t id = 0;  // The connection's.
+        std::uint32_t index = 0;
+        bool of_client = false;
+    };
+    [[nodiscard]] Instant wakes_at() const { return due_.empty() ? kNever : due_.front().at; }
+    // Precondition: wakes_at() <= now.
+    [[nodiscard]] Due take_due();
+    bool retransmit(flow::Connection& connection, Listener& listener, const Due& due, Instant now);
+
+private:
+    // What all functions below share of the packet at hand.
+    struct Scene {
+        flow::Connection& connection;
+        Listener& listener;
+        const Item* item;  // Null: a timer.
+        bool from_client;  // Of the item; of the lane for a timer.
+        Instant now;
+        std::uint32_t timestamp = 0;  // Of the item.
+        bool has_timestamp = false;
+        bool left = false;  // Bytes of the item's direction have left.
+    };
+
+    [[nodiscard]] bool live() const { return mode_ == stream::Mode::Live; }
+    [[nodiscard]] static std::unique_ptr<Lane>& place(Listener& listener, bool of_client) {
+        return listener.lanes.at(of_client ? 0 : 1);
+    }
+
+    // shaper.cc: the packet at hand
+    bool translate_answer(const Scene& scene, Item& item, const wire::Segment& segment);
+    bool pass_bare(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment, bool useful);
+    bool carry(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment,
+               const stream::Judgement& judgement);
+    bool send_again(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment,
+                    std::uint64_t begin, std::uint64_t end);
+    [[nodiscard]] static bool fits_as_is(const Lane& lane, const Item& item, std::uint64_t from,
+                                         std::uint64_t to);
+    bool let_out_as_is(Scene& scene, Item& item, Lane& lane, std::uint64_t from);
+    static void note_timestamp(Lane& lane, std::uint32_t value, bool has);
+    static void add_carrier(Lane& lane, Carrier carrier);
+    void keep_carrier(Lane& lane, Item& item);
+    void pop_carrier(Lane& lane);
+    bool send_carriers(Scene& scene, Lane& lane, Item* item);
+    static void drop_idle_lane(Listener& listener, bool of_client);
+
+    // shaper_send.cc: what is made here
+    struct Stretch {
+        std::uint64_t from = 0;  // Output offsets.
+        std::uint64_t to = 0;
+        bool fin = false;
+        bool push = false;
+    };
+    bool send_pieces(Scene& scene, Lane& lane, bool of_client, const output::Head& head,
+                     Stretch stretch, bool first_is_item);
+    bool send_probe(Scene& scene, Lane& lane, bool of_client, const output::Head& head,
+                    bool injected);
+    bool answer_sender(Scene& scene, Lane& lane, const stream::Judgement& judgement);
+    bool send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest);
+    bool recover(Scene& scene, Lane& lane, bool of_client);
+    bool resend_first(Scene& scene, Lane& lane, bool of_client);
+    bool leave(Scene& scene, const output::Head& head, bool injected, flow::Connection* connection);
+    void note_sent(const Scene& scene, Lane& lane, std::uint64_t to, bool fin);
+    [[nodiscard]] output::Head head_for(const Scene& scene, bool of_client) const;
+    [[nodiscard]] static output::Head answer_head(const Scene& scene, bool of_client,
+                                                  const Frame& frame, const wire::Headers& headers);
+    [[nodiscard]] static std::uint32_t piece_max(const Scene& scene, bool of_client,
+                                                 const output::Head& head);
+    [[nodiscard]] std::uint32_t newest_ack(const Scene& scene, bool of_client,
+                                           std::uint32_t own) const;
+    [[nodiscard]] std::uint64_t edge_for(const Lane& lane) const;
+    void arm(const Scene& scene, Lane& lane, bool of_client);
+
+    const TcpSettings* settings_;
+    stream::Mode mode_;
+    stream::StreamMemory* memory_;
+    Exit* exit_;
+    std::vector<Due> due_;  // A heap; entries that no lane agrees with are void.
+    std::vector<std::uint8_t> piece_;
+    std::int64_t answered_ = -1;  // Of the packet at hand: its ACK number, an output offset.
+};
+
+}  // namespace haka::engine

@@ -1,0 +1,403 @@
+// What the engine makes itself: segments cut anew, ACKs in an end's name, retransmissions of bytes
+// that nobody else would send again.
+// Tested by: shaper_test.cc
+#include <algorithm>
+#include <array>
+
+#include "engine/shaper.h"
+#include "output/translate.h"
+#include "stream/seq.h"
+#include "wire/tcp.h"
+#include "wire/tcp_options.h"
+
+namespace haka::engine {
+
+using flow::Half;
+using stream::circle_distance;
+using stream::to_seq;
+using wire::kAck;
+using wire::kFin;
+using wire::kPsh;
+
+namespace {
+
+constexpr std::uint16_t kDefaultMss = 536;  // RFC 9293, 3.7.1.
+constexpr std::uint16_t kLeastMss = 48;     // A smaller one is an attack: as Linux.
+constexpr std::uint8_t kEcnFlags = wire::kEce | wire::kCwr;
+constexpr std::uint32_t kRepeatsOwedMax = 3;
+constexpr std::uint32_t kRepeatsForLoss = 3;  // RFC 5681, 3.2.
+constexpr std::size_t kSackBlocksMax = 3;     // Beside time stamps.
+
+std::uint8_t flags_of(const output::Head& head) {
+    return head.bytes[head.headers.transport + 13];
+}
+
+std::uint32_t ack_of(const output::Head& head) {
+    return load_be32(&head.bytes[head.headers.transport + 8]);
+}
+
+std::uint16_t window_of(const output::Head& head) {
+    return load_be16(&head.bytes[head.headers.transport + 14]);
+}
+
+bool later(const Shaper::Due& a, const Shaper::Due& b) {
+    return a.at > b.at;
+}
+
+}  // namespace
+
+bool Shaper::leave(Scene& scene, const output::Head& head, bool injected,
+                   flow::Connection* connection) {
+    Item item;
+    item.frame = {.data = piece_.data(),
+                  .size = static_cast<std::uint32_t>(piece_.size()),
+                  .original_size = static_cast<std::uint32_t>(piece_.size()),
+                  .when = scene.now,
+                  .number = scene.item != nullptr ? scene.item->frame.number : 0,
+                  .interface = head.interface,
+                  .link = head.link};
+    wire::find_headers(head.link, piece_, item.headers);
+    item.changed = !injected;
+    item.injected = injected;
+    return exit_->let_out(item, connection);
+}
+
+void Shaper::note_sent(const Scene& scene, Lane& lane, std::uint64_t to, bool fin) {
+    if (to > lane.outlet.sent()) {
+        lane.timer.sent(to, scene.now);
+    }
+    lane.outlet.note_sent(to);
+    lane.fin_sent = lane.fin_sent || fin;
+}
+
+// The largest payload that the receiver takes behind this head (RFC 9293, 3.7.1; RFC 6691).
+std::uint32_t Shaper::piece_max(const Scene& scene, bool of_client, const output::Head& head) {
+    const std::uint16_t announced = scene.connection.half(!of_client).mss;
+    const std::uint16_t seen = scene.connection.half(of_client).largest_payload;
+    const std::uint32_t mss =
+        std::max(announced != 0 ? announced : std::max(kDefaultMss, seen), kLeastMss);
+    const std::uint32_t options = head.headers.payload - head.headers.transport - 20;
+    return mss - std::min<std::uint32_t>(options, mss - 8);
+}
+
+// The newest ACK number that the sender of this direction has given.
+std::uint32_t Shaper::newest_ack(const Scene& scene, bool of_client, std::uint32_t own) const {
+    const Half& other = scene.connection.half(!of_client);
+    if (!live() || !other.seen) {
+        return own;
+    }
+    const Lane* const lane = scene.listener.lanes.at(of_client ? 1 : 0).get();
+    const std::uint64_t acked = lane != nullptr ? lane->outlet.told_ack() : other.acked;
+    const std::uint32_t newest = to_seq(other.isn, acked) + (other.fin_acked ? 1 : 0);
+    return circle_distance(newest, own) > 0 ? newest : own;
+}
+
+// Output bytes as segments that the receiver takes, behind the headers of `head`.
+bool Shaper::send_pieces(Scene& scene, Lane& lane, bool of_client, const output::Head& head,
+                         Stretch stretch, bool first_is_item) {
+    const Half& half = scene.connection.half(of_client);
+    const std::uint32_t size_max = piece_max(scene, of_client, head);
+    const std::uint32_t ack = newest_ack(scene, of_client, ack_of(head));
+    std::uint64_t at = stretch.from;
+    std::uint8_t step = 0;
+    do {
+        const std::uint64_t stop = std::min(stretch.to, at + size_max);
+        const bool last = stop == stretch.to;
+        std::uint8_t flags = kAck | (flags_of(head) & kEcnFlags);
+        flags = static_cast<std::uint8_t>(flags | (last && stretch.push ? kPsh : 0) |
+                                          (last && stretch.fin ? kFin : 0));
+        output::build_piece(head,
+                            {.seq = to_seq(half.isn, at),
+                             .ack_seq = ack,
+                             .window = window_of(head),
+                             .flags = flags,
+                             .id_step = step},
+                            {}, lane.outlet.bytes(at, stop), piece_);
+        if (lane.has_timestamp) {
+            output::Numbers numbers(piece_.data() + head.headers.transport,
+                                    head.headers.payload - head.headers.transport);
+            numbers.set_newer_timestamp(lane.newest_timestamp);
+        }
+        const bool is_item = first_is_item && step == 0;
+        if (is_item) {
+            note_timestamp(lane, scene.timestamp, scene.has_timestamp);
+        }
+        note_sent(scene, lane, stop, last && stretch.fin);
+        if (!leave(scene, head, !is_item, step == 0 ? &scene.connection : nullptr)) {
+            return false;
+        }
+        at = stop;
+        ++step;
+    } while (at < stretch.to);
+    return true;
+}
+
+// Asks the receiver what it has and accepts: no byte, right before what it expects.
+bool Shaper::send_probe(Scene& scene, Lane& lane, bool of_client, const output::Head& head,
+                        bool injected) {
+    const Half& half = scene.connection.half(of_client);
+    output::build_piece(head,
+                        {.seq = to_seq(half.isn, lane.outlet.acked()) - 1,
+                         .ack_seq = newest_ack(scene, of_client, ack_of(head)),
+                         .window = window_of(head),
+                         .flags = kAck},
+                        {}, {}, piece_);
+    if (lane.has_timestamp) {
+        output::Numbers(piece_.data() + head.headers.transport,
+                        head.headers.payload - head.headers.transport)
+            .set_newer_timestamp(lane.newest_timestamp);
+    }
+    return leave(scene, head, injected, nullptr);
+}
+
+// Headers for a segment that the engine sends in the name of an end.
+output::Head Shaper::head_for(const Scene& scene, bool of_client) const {
+    if (scene.item != nullptr && scene.from_client != of_client) {
+        return answer_head(scene, of_client, scene.item->frame, scene.item->headers);
+    }
+    const Lane* const lane = scene.listener.lanes.at(of_client ? 0 : 1).get();
+    if (lane != nullptr && !lane->head.bytes.empty()) {
+        return output::plain_head(lane->head);
+    }
+    if (scene.item != nullptr) {
+        return output::plain_head(output::head_of(scene.item->frame, scene.item->headers));
+    }
+    const Lane* const other = scene.listener.lanes.at(of_client ? 1 : 0).get();
+    return other != nullptr && !other->head.bytes.empty()
+               ? answer_head(scene, of_client, output::frame_of(other->head), other->head.headers)
+               : output::Head{};
+}
+
+// As the end would answer this packet of the other one: with its newest ACK and window.
+output::Head Shaper::answer_head(const Scene& scene, bool of_client, const Frame& frame,
+                                 const wire::Headers& headers) {
+    const Half& own = scene.connection.half(of_client);
+    const Half& other = scene.connection.half(!of_client);
+    output::Head head = output::answer_to(frame, headers, own.timestamp_recent);
+    const Lane* const lane = scene.listener.lanes.at(of_client ? 1 : 0).get();
+    const std::uint64_t ack = lane != nullptr ? lane->outlet.told_ack() : other.acked;
+    const std::uint64_t edge = lane != nullptr ? lane->outlet.told_edge() : other.window_end;
+    const std::uint8_t scale =
+        own.scales_window && other.scales_window ? own.window_scale : std::uint8_t{0};
+    const std::uint64_t window = (edge - std::min(ack, edge)) >> scale;
+    std::uint8_t* const tcp = head.bytes.data() + head.headers.transport;
+    store_be32(tcp + 8, to_seq(other.isn, ack) + (other.fin_acked ? 1 : 0));
+    store_be16(tcp + 14, static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX)));
+    return head;
+}
+
+// Up to where the sender may be told to send (input). What waits here already takes its share.
+std::uint64_t Shaper::edge_for(const Lane& lane) const {
+    const stream::Outlet& outlet = lane.outlet;
+    std::uint64_t edge = outlet.input_edge();
+    if (outlet.told_ack() > outlet.acked_input()) {
+        const std::uint64_t waits = outlet.end() - outlet.sent();
+        const std::uint64_t room = settings_->undecided_bytes_max -
+                                   std::min<std::uint64_t>(settings_->undecided_bytes_max, waits);
+        edge = std::min(edge, lane.input->end() + room);
+    }
+    return std::max(edge, outlet.told_edge());
+}
+
+// What the receiver can't say, because it hasn't seen the packet: that bytes have come.
+bool Shaper::answer_sender(Scene& scene, Lane& lane, const stream::Judgement& judgement) {
+    stream::Outlet& outlet = lane.outlet;
+    const std::uint64_t in_order = lane.input->end();
+    if (judgement.size != 0 && judgement.offset > in_order) {
+        // A hole before it. While bytes before the hole are under way, an ACK would be too early.
+        if (outlet.told_ack() < in_order) {
+            lane.repeats_owed = std::min(lane.repeats_owed + 1, kRepeatsOwedMax);
+            return true;
+        }
+        return send_ack(scene, lane, !scene.from_client, judgement.offset);
+    }
+    std::uint64_t ack = outlet.told_ack();
+    if (!scene.left && judgement.size != 0 && outlet.decided() < outlet.end()) {
+        ack = in_order;  // From now on their delivery is ours.
+    } else if (outlet.acked() == outlet.sent()) {
+        ack = std::max(ack, outlet.acked_input());  // Erased: nobody will acknowledge them.
+    }
+    // A resend of what we acknowledged, or bytes of which nothing leaves.
+    const bool unanswered = !scene.left && judgement.size != 0;
+    if (ack > outlet.told_ack() || unanswered) {
+        outlet.tell(ack, outlet.told_edge());
+        outlet.tell(ack, edge_for(lane));
+        if (!send_ack(scene, lane, !scene.from_client, judgement.offset)) {
+            return false;
+        }
+    }
+    arm(scene, lane, scene.from_client);
+    return true;
+}
+
+// An ACK in the name of one end (of_client) for what the other has sent: `lane`'s bytes.
+bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest) {
+    const output::Head head = head_for(scene, of_client);
+    const Half& from = scene.connection.half(of_client);
+    const Half& to = scene.connection.half(!of_client);
+    if (head.bytes.empty() || !from.seen) {
+        return true;
+    }
+    const Lane* const own = scene.listener.lanes.at(of_client ? 0 : 1).get();
+    const bool fin_sent = own != nullptr ? own->fin_sent : from.fin_offset <= from.sent_end;
+    const std::uint64_t sent = own != nullptr ? own->outlet.sent() : from.sent_end;
+    const stream::Outlet& outlet = lane.outlet;
+    const std::uint8_t scale =
+        from.scales_window && to.scales_window ? from.window_scale : std::uint8_t{0};
+    const std::uint64_t room = outlet.told_edge() - std::min(outlet.told_ack(), outlet.told_edge());
+    const std::uint64_t window = (room + (std::uint64_t{1} << scale) - 1) >> scale;
+
+    std::array<std::uint8_t, 4 + kSackBlocksMax * 8> options{wire::kOptionNop, wire::kOptionNop,
+                                                             wire::kOptionSack};
+    std::array<stream::HeldPieces::Range, kSackBlocksMax> ranges{};
+    const std::size_t count =
+        from.sack_permitted && to.sack_permitted ? lane.input->held_ranges(newest, ranges) : 0;
+    options[3] = static_cast<std::uint8_t>(2 + count * 8);
+    for (std::size_t i = 0; i < count; ++i) {
+        store_be32(&options.at(4 + i * 8), to_seq(to.isn, ranges.at(i).begin));
+        store_be32(&options.at(8 + i * 8), to_seq(to.isn, ranges.at(i).end));
+    }
+    output::build_piece(
+        head,
+        {.seq = to_seq(from.isn, sent) + (fin_sent ? 1 : 0),
+         .ack_seq = to_seq(to.isn, outlet.told_ack()) + (to.fin_acked ? 1 : 0),
+         .window = static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX)),
+         .flags = kAck},
+        ByteView(options).first(count == 0 ? 0 : 4 + count * 8), {}, piece_);
+    return leave(scene, head, true, nullptr);
+}
+
+bool Shaper::push(const Item& item, flow::Connection& connection, Listener& listener,
+                  bool of_client, bool from_client, Instant now) {
+    std::unique_ptr<Lane>& lane = place(listener, of_client);
+    if (lane == nullptr) {
+        return true;
+    }
+    Scene scene{.connection = connection,
+                .listener = listener,
+                .item = &item,
+                .from_client = from_client,
+                .now = now};
+    if (lane->head.bytes.empty()) {
+        lane->head = head_for(scene, of_client);
+    }
+    if (!send_carriers(scene, *lane, nullptr)) {
+        return false;
+    }
+    if (!live()) {
+        return true;
+    }
+    const std::uint64_t in_order = lane->input->end();
+    for (; lane->repeats_owed != 0 && lane->outlet.told_ack() >= in_order; --lane->repeats_owed) {
+        if (lane->input->pending_hole() == 0) {
+            lane->repeats_owed = 0;
+            break;
+        }
+        if (!send_ack(scene, *lane, !of_client, in_order)) {
+            return false;
+        }
+    }
+    if (!recover(scene, *lane, of_client)) {
+        return false;
+    }
+    arm(scene, *lane, of_client);
+    return true;
+}
+
+// Loss of bytes that are ours to deliver, as RFC 6582 sees it: three repeated ACKs, or one in the
+// midst of a recovery.
+bool Shaper::recover(Scene& scene, Lane& lane, bool of_client) {
+    stream::Outlet& outlet = lane.outlet;
+    if (!outlet.owes()) {
+        return true;
+    }
+    const bool partial = lane.advanced && outlet.acked() < lane.recover;
+    const bool lost = lane.repeats_seen >= kRepeatsForLoss && outlet.acked() >= lane.recover;
+    if (!partial && !lost) {
+        return true;
+    }
+    lane.recover = lost ? outlet.sent() : lane.recover;
+    return resend_first(scene, lane, of_client);
+}
+
+bool Shaper::resend_first(Scene& scene, Lane& lane, bool of_client) {
+    const output::Head head = head_for(scene, of_client);
+    if (head.bytes.empty()) {
+        return true;
+    }
+    const stream::Outlet& outlet = lane.outlet;
+    const std::uint64_t from = std::max(outlet.acked(), outlet.kept_begin());
+    const std::uint64_t to = std::min(outlet.sent(), from + piece_max(scene, of_client, head));
+    lane.timer.sent_again();
+    if (from >= to) {
+        return true;
+    }
+    return send_pieces(scene, lane, of_client, head,
+                       {.from = from,
+                        .to = to,
+                        .fin = lane.fin_sent && to == outlet.sent(),
+                        .push = to == outlet.sent()},
+                       false);
+}
+
+// The timer runs while bytes are under way, or wait for a window, that no end asks for again.
+void Shaper::arm(const Scene& scene, Lane& lane, bool of_client) {
+    const stream::Outlet& outlet = lane.outlet;
+    const bool waits = outlet.sent() < outlet.decided() && outlet.told_ack() >= lane.input->end();
+    if (!outlet.owes() && !waits) {
+        lane.due = kNever;
+        return;
+    }
+    if (lane.due != kNever) {
+        return;
+    }
+    lane.due = scene.now + lane.timer.wait();
+    lane.due_acked = outlet.acked();
+    due_.push_back({.at = lane.due,
+                    .id = scene.connection.id,
+                    .index = scene.connection.index,
+                    .of_client = of_client});
+    std::ranges::push_heap(due_, later);
+}
+
+Shaper::Due Shaper::take_due() {
+    std::ranges::pop_heap(due_, later);
+    const Due due = due_.back();
+    due_.pop_back();
+    return due;
+}
+
+bool Shaper::retransmit(flow::Connection& connection, Listener& listener, const Due& due,
+                        Instant now) {
+    std::unique_ptr<Lane>& lane = place(listener, due.of_client);
+    if (lane == nullptr || lane->due != due.at) {
+        return true;
+    }
+    lane->due = kNever;
+    Scene scene{.connection = connection,
+                .listener = listener,
+                .item = nullptr,
+                .from_client = due.of_client,
+                .now = now};
+    const stream::Outlet& outlet = lane->outlet;
+    if (outlet.acked() == lane->due_acked) {
+        if (!lane->timer.back_off()) {
+            return true;  // The other end is gone; the connection's own timeout forgets it.
+        }
+        bool going = true;
+        if (outlet.owes()) {
+            lane->recover = outlet.sent();
+            going = resend_first(scene, *lane, due.of_client);
+        } else if (outlet.sent() < outlet.decided()) {
+            const output::Head head = head_for(scene, due.of_client);
+            going = head.bytes.empty() || send_probe(scene, *lane, due.of_client, head, true);
+        }
+        if (!going) {
+            return false;
+        }
+    }
+    arm(scene, *lane, due.of_client);
+    return true;
+}
+
+}  // namespace haka::engine

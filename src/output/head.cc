@@ -1,0 +1,141 @@
+#include "output/head.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+
+#include "output/forge.h"
+#include "script/abi.h"
+#include "wire/build.h"
+#include "wire/tcp_options.h"
+
+namespace haka::output {
+namespace {
+
+constexpr std::uint32_t kTcpHeader = 20;
+constexpr std::uint32_t kOptionsMax = 40;
+
+Address address_at(const std::uint8_t* bytes, std::uint8_t ip_version) {
+    return ip_version == 4 ? Address::ipv4(load_be32(bytes)) : Address::ipv6(bytes);
+}
+
+// The headers without options but time stamps, as the packet has them or for the way back.
+Head rebuild(const Frame& frame, const wire::Headers& headers, bool turned,
+             std::uint32_t ts_value) {
+    const std::uint8_t* const net = frame.data + headers.net;
+    const std::uint8_t* const tcp = frame.data + headers.transport;
+    const bool ipv4 = headers.ip_version == 4;
+    std::vector<std::uint8_t> link(frame.data, frame.data + headers.net);
+    if (turned && frame.link == LinkType::Ethernet && link.size() >= 12) {
+        std::swap_ranges(link.begin(), link.begin() + 6, link.begin() + 6);
+    }
+    std::array<std::uint8_t, 12> timestamp{wire::kOptionNop, wire::kOptionNop,
+                                           wire::kOptionTimestamp, 10};
+    const std::uint32_t came = find_timestamp({tcp, headers.payload - headers.transport});
+    if (came != 0) {
+        store_be32(&timestamp[4], turned ? ts_value : load_be32(tcp + came));
+        store_be32(&timestamp[8], load_be32(tcp + came + (turned ? 0 : 4)));
+    }
+    const Address src = address_at(net + (ipv4 ? 12 : 8), headers.ip_version);
+    const Address dst = address_at(net + (ipv4 ? 16 : 24), headers.ip_version);
+    Head head;
+    wire::build_tcp(link,
+                    {.src = turned ? dst : src,
+                     .dst = turned ? src : dst,
+                     .flags = ipv4 ? static_cast<std::uint8_t>(net[6] >> 5 & 2) : std::uint8_t{0}},
+                    {.srcport = load_be16(tcp + (turned ? 2 : 0)),
+                     .dstport = load_be16(tcp + (turned ? 0 : 2)),
+                     .options = came != 0 ? ByteView(timestamp) : ByteView()},
+                    {}, head.bytes);
+    wire::find_headers(frame.link, head.bytes, head.headers);
+    head.link = frame.link;
+    return head;
+}
+
+}  // namespace
+
+Head head_of(const Frame& frame, const wire::Headers& headers) {
+    Head head;
+    head.bytes.assign(frame.data, frame.data + headers.payload);
+    head.headers = headers;
+    head.headers.end = headers.payload;
+    head.headers.cut = 0;
+    head.link = frame.link;
+    head.interface = frame.interface;
+    return head;
+}
+
+Head answer_to(const Frame& frame, const wire::Headers& headers, std::uint32_t ts_value) {
+    Head head = rebuild(frame, headers, true, ts_value);
+    head.interface = frame.interface ^ 1U;
+    return head;
+}
+
+Head plain_head(const Head& head) {
+    Head plain = rebuild(frame_of(head), head.headers, false, 0);
+    plain.interface = head.interface;
+    const std::uint8_t* const from = head.bytes.data() + head.headers.transport;
+    std::uint8_t* const to = plain.bytes.data() + plain.headers.transport;
+    store_be32(to + 8, load_be32(from + 8));
+    store_be16(to + 14, load_be16(from + 14));
+    return plain;
+}
+
+Frame frame_of(const Head& head) {
+    // Only read through: a frame has no form of its own for that.
+    auto* const data = const_cast<std::uint8_t*>(head.bytes.data());  // NOLINT
+    const auto size = static_cast<std::uint32_t>(head.bytes.size());
+    return {.data = data,
+            .size = size,
+            .original_size = size,
+            .when = {},
+            .number = 0,
+            .interface = head.interface,
+            .link = head.link,
+            .worker = 0};
+}
+
+void build_piece(const Head& head, const Piece& piece, ByteView options, ByteView payload,
+                 std::vector<std::uint8_t>& out) {
+    const std::uint32_t own = head.headers.payload - head.headers.transport;
+    if (own + options.size() > kTcpHeader + kOptionsMax) {
+        options = options.first((kTcpHeader + kOptionsMax - own) / 4 * 4);
+    }
+    out.clear();
+    out.insert(out.end(), head.bytes.begin(), head.bytes.end());
+    out.insert(out.end(), options.begin(), options.end());
+    out.insert(out.end(), payload.begin(), payload.end());
+    wire::Headers headers = head.headers;
+    headers.payload += static_cast<std::uint32_t>(options.size());
+    headers.end = static_cast<std::uint32_t>(out.size());
+    std::uint8_t* const net = out.data() + headers.net;
+    const std::uint32_t size = headers.end - headers.net;
+    assert(size <= 65'535 + 40);
+    if (headers.ip_version == 4) {
+        store_be16(net + 2, static_cast<std::uint16_t>(size));
+        store_be16(net + 4, static_cast<std::uint16_t>(load_be16(net + 4) + piece.id_step));
+    } else {
+        store_be16(net + 4, static_cast<std::uint16_t>(size - 40));
+    }
+    std::uint8_t* const tcp = out.data() + headers.transport;
+    store_be32(tcp + 4, piece.seq);
+    store_be32(tcp + 8, piece.ack_seq);
+    tcp[12] = static_cast<std::uint8_t>((own + options.size()) / 4 << 4 | (tcp[12] & 0x0fU));
+    tcp[13] = piece.flags;
+    store_be16(tcp + 14, piece.window);
+    store_be16(tcp + 18, 0);
+    fix_checksums(headers, out, HAKA_CHANGED_NET | HAKA_CHANGED_TRANSPORT);
+}
+
+std::uint32_t find_timestamp(ByteView tcp) {
+    wire::TcpOptions options(tcp.subspan(kTcpHeader));
+    wire::TcpOption option;
+    while (options.next(option)) {
+        if (option.kind == wire::kOptionTimestamp && !has_impossible_size(option)) {
+            return static_cast<std::uint32_t>(option.value.data() - tcp.data());
+        }
+    }
+    return 0;
+}
+
+}  // namespace haka::output

@@ -1,0 +1,36 @@
+// Rewrites the numbers of a TCP header for the end that it goes to; the checksum follows.
+#pragma once
+
+#include <cstdint>
+
+#include "stream/outlet.h"
+
+namespace haka::output {
+
+// A TCP header in a frame that is about to leave.
+class Numbers {
+public:
+    // Precondition: at least `header_size` bytes are there, and it is a whole TCP header.
+    Numbers(std::uint8_t* tcp, std::uint32_t header_size) : tcp_(tcp), header_size_(header_size) {}
+
+    void set_seq(std::uint32_t seq) { set32(4, seq); }
+    void set_ack(std::uint32_t ack) { set32(8, ack); }
+    void set_window(std::uint16_t window) { set16(14, window); }
+    // Where there is a time stamp and it is older than `value`.
+    void set_newer_timestamp(std::uint32_t value);
+    // SACK blocks name bytes of `outlet`'s direction, whose first has sequence number isn + 1: from
+    // output to input. A block that names no whole input byte becomes NOPs (RFC 2018).
+    void translate_sacks(const stream::Outlet& outlet, std::uint32_t isn);
+
+    [[nodiscard]] bool changed() const { return changed_; }
+
+private:
+    void set16(std::uint32_t at, std::uint16_t value);
+    void set32(std::uint32_t at, std::uint32_t value);
+
+    std::uint8_t* tcp_;
+    std::uint32_t header_size_;
+    bool changed_ = false;
+};
+
+}  // namespace haka::output

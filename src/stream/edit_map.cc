@@ -1,0 +1,136 @@
+#include "stream/edit_map.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace haka::stream {
+
+// The last patch that begins at or before `output`, or null.
+const EditMap::Patch* EditMap::last_at_output(std::uint64_t output) const {
+    const auto behind = std::ranges::upper_bound(patches_, output, {}, &Patch::output);
+    return behind == patches_.begin() ? nullptr : &*(behind - 1);
+}
+
+// A patch of which a part has left is two: what is still to leave may be edited again.
+void EditMap::split(std::uint64_t floor) {
+    const auto spans = std::ranges::find_if(patches_, [floor](const Patch& patch) {
+        return patch.output < floor && floor < patch.output_end();
+    });
+    if (spans == patches_.end()) {
+        return;
+    }
+    const auto left = static_cast<std::uint32_t>(floor - spans->output);
+    const std::uint32_t erased = std::min(spans->erased, left);
+    const Patch rest{.input = spans->input + erased,
+                     .output = floor,
+                     .erased = spans->erased - erased,
+                     .inserted = spans->inserted - left};
+    spans->erased = erased;
+    spans->inserted = left;
+    patches_.insert(spans + 1, rest);
+}
+
+bool EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, std::uint32_t insert,
+                   std::size_t patches_max) {
+    assert(floor <= at);
+    if (erase == 0 && insert == 0) {
+        return true;
+    }
+    const bool splits = std::ranges::any_of(patches_, [floor](const Patch& patch) {
+        return patch.output < floor && floor < patch.output_end();
+    });
+    const auto touches = [&](const Patch& patch) {
+        return patch.output >= floor && patch.output <= at + erase && patch.output_end() >= at;
+    };
+    const bool joins = splits || std::ranges::any_of(patches_, touches);
+    if (patches_.size() + (joins ? 0 : 1) + (splits ? 1 : 0) > patches_max) {
+        return false;
+    }
+    split(floor);
+    auto first = std::ranges::find_if(patches_, touches);
+    auto last = first;
+    while (last != patches_.end() && touches(*last)) {
+        ++last;
+    }
+    if (first == last) {
+        first = last = std::ranges::upper_bound(patches_, at, {}, &Patch::output);
+    }
+    const std::uint64_t shift =
+        first == patches_.begin() ? shift_ : (first - 1)->output_end() - (first - 1)->input_end();
+    Patch patch{.input = at - shift, .output = at, .erased = erase, .inserted = insert};
+    if (first != last) {
+        const Patch& before = *first;
+        const Patch& behind = *(last - 1);
+        patch.output = std::min(at, before.output);
+        patch.input = patch.output == before.output ? before.input : at - shift;
+        const std::uint64_t output_end = std::max(at + erase, behind.output_end());
+        const std::uint64_t input_end = behind.input_end() + (output_end - behind.output_end());
+        patch.erased = static_cast<std::uint32_t>(input_end - patch.input);
+        patch.inserted = static_cast<std::uint32_t>(output_end - patch.output - erase + insert);
+    }
+    auto place = patches_.erase(first, last);
+    if (patch.erased != 0 || patch.inserted != 0) {
+        place = patches_.insert(place, patch) + 1;
+    }
+    for (; place != patches_.end(); ++place) {
+        place->output += std::uint64_t{insert} - erase;
+    }
+    return true;
+}
+
+std::uint64_t EditMap::to_output(std::uint64_t input) const {
+    // The first patch that doesn't end before it. One that erases nothing ends where it begins.
+    const auto patch = std::ranges::find_if(patches_, [input](const Patch& candidate) {
+        return candidate.input >= input || candidate.input_end() > input;
+    });
+    if (patch != patches_.end() && patch->input < input) {
+        return patch->output + std::min<std::uint64_t>(input - patch->input, patch->inserted);
+    }
+    if (patch == patches_.begin()) {
+        return input + shift_;
+    }
+    const Patch& before = *(patch - 1);
+    return before.output_end() + (input - before.input_end());
+}
+
+std::uint64_t EditMap::acked_input(std::uint64_t output) const {
+    const Patch* const patch = last_at_output(output);
+    if (patch == nullptr) {
+        return output - shift_;
+    }
+    if (output >= patch->output_end()) {
+        return patch->input_end() + (output - patch->output_end());
+    }
+    // The last erased byte stands for all that was inserted behind it.
+    const std::uint64_t inside = output - patch->output;
+    return patch->input +
+           std::min<std::uint64_t>(inside, patch->erased == 0 ? 0 : patch->erased - 1);
+}
+
+std::uint64_t EditMap::sacked_begin(std::uint64_t output) const {
+    // Of patches that begin at one place, the first: `output` is where its input begins.
+    const auto behind = std::ranges::lower_bound(patches_, output, {}, &Patch::output);
+    if (behind != patches_.end() && behind->output == output) {
+        return behind->input;
+    }
+    if (behind == patches_.begin()) {
+        return output - shift_;
+    }
+    const Patch& patch = *(behind - 1);
+    if (output >= patch.output_end()) {
+        return patch.input_end() + (output - patch.output_end());
+    }
+    const std::uint64_t inside = output - patch.output;
+    return patch.input + std::min<std::uint64_t>(inside, patch.erased);
+}
+
+void EditMap::prune(std::uint64_t output) {
+    const auto kept = std::ranges::find_if(
+        patches_, [output](const Patch& patch) { return patch.output_end() > output; });
+    if (kept != patches_.begin()) {
+        shift_ = (kept - 1)->output_end() - (kept - 1)->input_end();
+        patches_.erase(patches_.begin(), kept);
+    }
+}
+
+}  // namespace haka::stream

@@ -1,0 +1,69 @@
+// Where the bytes of one direction stand in both spaces once a policy has edited them.
+//
+//   input   (as the sender counts)    ---- copied ----[ erased ]------ copied ------
+//   output  (as the receiver counts)  ---- copied ----[   inserted   ]------ copied ------
+//                                                     a patch
+//
+// Inside a patch the first bytes of both sides stand for each other, as far as the shorter side
+// goes; what is longer belongs to the last of them. An insertion that erases nothing belongs to the
+// input byte before which it stands.
+//
+// Invariants:
+//   (1) patches are sorted, disjoint, and not empty on both sides;
+//   (2) to_output() and both ways back are monotone;
+//   (3) acked_input(to_output(x)) >= x: an end that has everything before x is told so.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace haka::stream {
+
+class EditMap {
+public:
+    struct Patch {
+        std::uint64_t input = 0;
+        std::uint64_t output = 0;
+        std::uint32_t erased = 0;
+        std::uint32_t inserted = 0;
+
+        [[nodiscard]] std::uint64_t input_end() const { return input + erased; }
+        [[nodiscard]] std::uint64_t output_end() const { return output + inserted; }
+    };
+
+    // Replaces output bytes [at, at + erase) by `insert` new ones. Patches at or behind `floor`
+    // that it touches become one with it; what lies before `floor` has left already and keeps its
+    // own. False, and nothing changed: there would be more than `patches_max`.
+    // Precondition: floor <= at; sizes stay below 2^31.
+    [[nodiscard]] bool edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase,
+                            std::uint32_t insert, std::size_t patches_max);
+
+    // Where the output of everything before input offset `input` ends.
+    [[nodiscard]] std::uint64_t to_output(std::uint64_t input) const;
+    // The largest input offset whose output lies below `output`: what a receiver that has
+    // everything below `output` acknowledges.
+    [[nodiscard]] std::uint64_t acked_input(std::uint64_t output) const;
+    // The smallest input offset whose output begins at or behind `output`: where a SACK block
+    // begins.
+    [[nodiscard]] std::uint64_t sacked_begin(std::uint64_t output) const;
+
+    // Both ends know everything below `output`: patches that lie wholly below it become part of
+    // the shift.
+    void prune(std::uint64_t output);
+
+    [[nodiscard]] bool empty() const { return patches_.empty(); }
+    [[nodiscard]] std::size_t size() const { return patches_.size(); }
+    [[nodiscard]] const std::vector<Patch>& patches() const { return patches_; }
+    // Output minus input before the first patch; modulo 2^64.
+    [[nodiscard]] std::uint64_t shift() const { return shift_; }
+
+private:
+    [[nodiscard]] const Patch* last_at_output(std::uint64_t output) const;
+    void split(std::uint64_t floor);
+
+    std::vector<Patch> patches_;
+    std::uint64_t shift_ = 0;
+};
+
+}  // namespace haka::stream

@@ -1,0 +1,99 @@
+#include "stream/outlet.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace haka::stream {
+
+Outlet::Outlet(StreamMemory& memory, StreamBuffer& input, std::uint64_t acked,
+               std::uint64_t window_end)
+    : input_(&input),
+      bytes_(memory),
+      acked_(std::min(acked, input.begin())),
+      sent_(input.begin()),
+      decided_(input.begin()),
+      window_end_(window_end),
+      told_ack_(acked_),
+      told_edge_(window_end),
+      gap_end_(input.gap_end()) {
+    input.pin(input.begin());
+}
+
+Outlet::Edited Outlet::edit(std::uint64_t at, std::uint32_t erase, ByteView insert,
+                            std::size_t patches_max) {
+    assert(decided_ <= at && at + erase <= end());
+    if (!bytes_.active()) {
+        const std::uint64_t kept = input_->kept_begin();
+        if (!bytes_.start(kept + map_.shift(), input_->kept(kept, input_->end()))) {
+            return Edited::NoMemory;
+        }
+    }
+    const auto inserted = static_cast<std::uint32_t>(insert.size());
+    if (!bytes_.reserve(inserted)) {
+        return Edited::NoMemory;
+    }
+    if (!map_.edit(decided_, at, erase, inserted, patches_max)) {
+        return Edited::TooMany;
+    }
+    bytes_.edit(at, erase, insert);
+    return Edited::Done;
+}
+
+bool Outlet::follow(std::uint64_t old_end) {
+    if (input_->gap_end() != gap_end_) {
+        // Everything before the gap was decided, and nothing of it is kept.
+        gap_end_ = input_->gap_end();
+        map_.prune(UINT64_MAX);
+        bytes_.stop();
+        acked_ = sent_ = decided_ = gap_end_ + map_.shift();
+        tell(gap_end_, gap_end_);
+        input_->pin(gap_end_);
+    }
+    return !bytes_.active() || bytes_.append(input_->kept(old_end, input_->end()));
+}
+
+std::uint64_t Outlet::decide(std::uint64_t offset) {
+    decided_ = std::clamp(offset, decided_, end());
+    return input_->release(map_.acked_input(decided_));
+}
+
+ByteView Outlet::bytes(std::uint64_t from, std::uint64_t to) const {
+    if (bytes_.active()) {
+        return bytes_.view(from, to);
+    }
+    return input_->kept(from - map_.shift(), to - map_.shift());
+}
+
+void Outlet::note_sent(std::uint64_t offset) {
+    sent_ = std::max(sent_, offset);
+    input_->pin(map_.acked_input(sent_));
+}
+
+void Outlet::acknowledge(std::uint64_t acked, std::uint64_t window_end) {
+    window_end_ = std::max(window_end_, window_end);
+    if (acked <= acked_) {
+        return;
+    }
+    acked_ = std::min(acked, sent_);
+    map_.prune(acked_);
+    input_->acknowledged(map_.acked_input(acked_));
+    if (bytes_.active()) {
+        bytes_.drop_before(acked_);
+        if (map_.empty()) {
+            bytes_.stop();
+        }
+    }
+}
+
+std::uint64_t Outlet::input_edge() const {
+    const std::uint64_t end_now = end();
+    return window_end_ >= end_now ? input_->end() + (window_end_ - end_now)
+                                  : map_.acked_input(window_end_);
+}
+
+void Outlet::tell(std::uint64_t ack, std::uint64_t edge) {
+    told_ack_ = std::max(told_ack_, ack);
+    told_edge_ = std::max(told_edge_, edge);
+}
+
+}  // namespace haka::stream
