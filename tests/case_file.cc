@@ -102,6 +102,8 @@ void Reader::top_line(std::string_view text) {
         now_ = {kStart * kSecond.ns};
     } else if (take(text, "set ")) {
         set(text);
+    } else if (text == "live") {
+        case_->live = true;
     } else if (text == "link ethernet") {
         case_->link = LinkType::Ethernet;
     } else if (text == "policy") {

@@ -31,6 +31,7 @@ struct Case {
     std::string policy;
     Settings settings;
     LinkType link = LinkType::Raw;
+    bool live = false;  // Both ends are there.
     std::vector<Packet> packets_in;
     std::vector<Variation> variations;
 

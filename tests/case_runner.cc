@@ -97,6 +97,7 @@ Came run(const Case& test, const std::vector<Packet>& packets, std::uint32_t wor
     options.settings = test.settings;
     options.settings.workers = workers;
     options.quiet = true;
+    options.mode = test.live ? stream::Mode::Live : stream::Mode::File;
     const auto into = [](std::string& text) {
         return [&text](std::string_view more) {
             text += more;

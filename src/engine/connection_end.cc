@@ -71,12 +71,14 @@ Instant Worker::wakes_at() const {
 
 // What the engine owes an end and nobody acknowledged in time.
 void Worker::retransmit(Instant now) {
+    const Order order = order_;
     while (shaper_.wakes_at() <= now) {
         const Shaper::Due due = shaper_.take_due();
         flow::Connection& connection = table_.at(due.index);
         if (connection.id != due.id || connection.listener == flow::kNoIndex) {
             continue;
         }
+        order_ = {.packet = order.packet, .deadline = due.at.ns, .id = connection.id};
         connection_ = &connection;
         connection_decided_ = false;
         (void)shaper_.retransmit(connection, listeners_->at(connection.listener), due, now);
@@ -86,6 +88,7 @@ void Worker::retransmit(Instant now) {
         }
         journal_->commit();
     }
+    order_ = order;
 }
 
 // Tells the connection's end once; a remnant (TIME_WAIT, tombstone) may stay in the table.

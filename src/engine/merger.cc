@@ -59,8 +59,11 @@ void Merger::write_record(const RecordReader& record) {
     if (writer_ == nullptr || writer_failed_) {
         return;
     }
-    const capture::FileWriter::Record packet{.interface = conveyor_->interface(head.interface),
-                                             .interface_index = head.interface,
+    // What the engine sends back may come from a side that the capture doesn't know.
+    const capture::Interface* const interface = conveyor_->interface(head.interface);
+    const bool first = interface == conveyor_->interface(0);
+    const capture::FileWriter::Record packet{.interface = interface,
+                                             .interface_index = first ? 0 : head.interface,
                                              .when = head.when,
                                              .original_size = head.original_size,
                                              .bytes = as_bytes(record.second()),

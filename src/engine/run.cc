@@ -51,7 +51,8 @@ WorkerOptions worker_options(const RunOptions& options, std::uint32_t index) {
             .writes_eve = !options.eve.empty(),
             .shows_alerts = !options.quiet,
             .out_style = options.out_style,
-            .log_style = options.log_style};
+            .log_style = options.log_style,
+            .mode = options.mode};
 }
 
 // Watches one worker's entries into Lua: an entry that lasts too long is a hang.

@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "report/console.h"
 #include "report/summary.h"
+#include "stream/tracker.h"
 
 namespace haka::engine {
 
@@ -33,6 +34,8 @@ struct RunOptions {
     bool progress = false;           // Draw a progress line through `err`.
     report::ConsoleStyle out_style;  // Of what goes to `out`: alerts and prints.
     report::ConsoleStyle log_style;  // Of log lines.
+    // Live: as if the packets came just now and their ends could still hear us. For tests.
+    stream::Mode mode = stream::Mode::File;
 };
 
 // Where text goes; each is called from the calling thread only, with whole lines. They return false
