@@ -31,6 +31,8 @@ void add_tcp(std::vector<Setting>& table, TcpSettings& tcp) {
     add("half_open_percent", count(tcp.half_open_percent, {.min = 1, .max = 100}));
     add("held_bytes_max", size(tcp.held_bytes_max, {.min = 1, .max = kGibibyte}));
     add("held_segments_max", count(tcp.held_segments_max, {.min = 1, .max = kManyPieces}));
+    add("edits_max", count(tcp.edits_max, {.min = 1, .max = 65'536}));
+    add("edited_bytes_max", size(tcp.edited_bytes_max, {.min = 1, .max = kGibibyte}));
     add("undecided_bytes_max", size(tcp.undecided_bytes_max, {.min = 1, .max = kGibibyte}));
     add("undecided_time_max", time(tcp.undecided_time_max, kTimeout));
     add("stream_memory_max", size(tcp.stream_memory_max, {.min = 65'536, .max = kTebibyte}));

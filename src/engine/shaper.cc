@@ -108,7 +108,7 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     if (!live() || (segment.flags & kAck) == 0 || answered_ < 0) {
         return true;
     }
-    Lane& lane = *place(scene.listener, !scene.from_client);
+    Lane& lane = *place(*scene.listener, !scene.from_client);
     stream::Outlet& outlet = lane.outlet;
     const Half& from = scene.connection.half(scene.from_client);
     Half& half = scene.connection.half(!scene.from_client);
@@ -141,7 +141,7 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
 bool Shaper::shape(Item& item, flow::Connection& connection, Listener& listener, bool from_client,
                    const Segment& segment, const Judgement& judgement, Instant now) {
     Scene scene{.connection = connection,
-                .listener = listener,
+                .listener = &listener,
                 .item = &item,
                 .from_client = from_client,
                 .now = now,
@@ -314,7 +314,7 @@ void Shaper::pop_carrier(Lane& lane) {
 // hand if it is one of them.
 bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
     stream::Outlet& outlet = lane.outlet;
-    const bool of_client = &lane == place(scene.listener, true).get();
+    const bool of_client = &lane == place(*scene.listener, true).get();
     const Half& half = scene.connection.half(of_client);
     if (lane.carried < lane.input->gap_end()) {
         lane.carried = lane.input->gap_end();

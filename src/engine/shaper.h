@@ -55,6 +55,10 @@ public:
     bool push(const Item& item, flow::Connection& connection, Listener& listener, bool of_client,
               bool from_client, Instant now);
 
+    // Live: answers a segment that wasn't believed. `listener` may be null.
+    bool challenge(const Item& item, flow::Connection& connection, Listener* listener,
+                   bool from_client, Instant now);
+
     // Live: retransmissions that are due. Each is handed to retransmit() if it still matters.
     struct Due {
         Instant at;
@@ -71,7 +75,7 @@ private:
     // What all functions below share of the packet at hand.
     struct Scene {
         flow::Connection& connection;
-        Listener& listener;
+        Listener* listener;  // Null: nobody listens.
         const Item* item;  // Null: a timer.
         bool from_client;  // Of the item; of the lane for a timer.
         Instant now;
@@ -83,6 +87,10 @@ private:
     [[nodiscard]] bool live() const { return mode_ == stream::Mode::Live; }
     [[nodiscard]] static std::unique_ptr<Lane>& place(Listener& listener, bool of_client) {
         return listener.lanes.at(of_client ? 0 : 1);
+    }
+
+    [[nodiscard]] static const Lane* lane_at(const Listener* listener, bool of_client) {
+        return listener == nullptr ? nullptr : listener->lanes.at(of_client ? 0 : 1).get();
     }
 
     // shaper.cc: the packet at hand

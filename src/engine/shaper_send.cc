@@ -86,7 +86,7 @@ std::uint32_t Shaper::newest_ack(const Scene& scene, bool of_client, std::uint32
     if (!live() || !other.seen) {
         return own;
     }
-    const Lane* const lane = scene.listener.lanes.at(of_client ? 1 : 0).get();
+    const Lane* const lane = lane_at(scene.listener, !of_client);
     const std::uint64_t acked = lane != nullptr ? lane->outlet.told_ack() : other.acked;
     const std::uint32_t newest = to_seq(other.isn, acked) + (other.fin_acked ? 1 : 0);
     return circle_distance(newest, own) > 0 ? newest : own;
@@ -155,14 +155,14 @@ output::Head Shaper::head_for(const Scene& scene, bool of_client) const {
     if (scene.item != nullptr && scene.from_client != of_client) {
         return answer_head(scene, of_client, scene.item->frame, scene.item->headers);
     }
-    const Lane* const lane = scene.listener.lanes.at(of_client ? 0 : 1).get();
+    const Lane* const lane = lane_at(scene.listener, of_client);
     if (lane != nullptr && !lane->head.bytes.empty()) {
         return output::plain_head(lane->head);
     }
     if (scene.item != nullptr) {
         return output::plain_head(output::head_of(scene.item->frame, scene.item->headers));
     }
-    const Lane* const other = scene.listener.lanes.at(of_client ? 1 : 0).get();
+    const Lane* const other = lane_at(scene.listener, !of_client);
     return other != nullptr && !other->head.bytes.empty()
                ? answer_head(scene, of_client, output::frame_of(other->head), other->head.headers)
                : output::Head{};
@@ -173,8 +173,14 @@ output::Head Shaper::answer_head(const Scene& scene, bool of_client, const Frame
                                  const wire::Headers& headers) {
     const Half& own = scene.connection.half(of_client);
     const Half& other = scene.connection.half(!of_client);
-    output::Head head = output::answer_to(frame, headers, own.timestamp_recent);
-    const Lane* const lane = scene.listener.lanes.at(of_client ? 1 : 0).get();
+    const std::uint8_t* const came = frame.data + headers.transport;
+    const std::uint32_t stamp = output::find_timestamp({came, headers.payload - headers.transport});
+    output::Head head = output::answer_to(
+        frame, headers,
+        {.used = own.timestamps && other.timestamps,
+         .value = own.timestamp_recent,
+         .echo = stamp != 0 ? load_be32(came + stamp) : other.timestamp_recent});
+    const Lane* const lane = lane_at(scene.listener, !of_client);
     const std::uint64_t ack = lane != nullptr ? lane->outlet.told_ack() : other.acked;
     const std::uint64_t edge = lane != nullptr ? lane->outlet.told_edge() : other.window_end;
     const std::uint8_t scale =
@@ -238,7 +244,7 @@ bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t ne
     if (head.bytes.empty() || !from.seen) {
         return true;
     }
-    const Lane* const own = scene.listener.lanes.at(of_client ? 0 : 1).get();
+    const Lane* const own = lane_at(scene.listener, of_client);
     const bool fin_sent = own != nullptr ? own->fin_sent : from.fin_offset <= from.sent_end;
     const std::uint64_t sent = own != nullptr ? own->outlet.sent() : from.sent_end;
     const stream::Outlet& outlet = lane.outlet;
@@ -267,6 +273,32 @@ bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t ne
     return leave(scene, head, true, nullptr);
 }
 
+// Answers a segment that isn't believed as its receiver would (RFC 5961): where it stands. A sender
+// that meant it repeats it exactly.
+bool Shaper::challenge(const Item& item, flow::Connection& connection, Listener* listener,
+                       bool from_client, Instant now) {
+    const Half& from = connection.half(!from_client);
+    if (!live() || !from.seen || !connection.half(from_client).seen) {
+        return true;
+    }
+    Scene scene{.connection = connection,
+                .listener = listener,
+                .item = &item,
+                .from_client = from_client,
+                .now = now};
+    const output::Head head = answer_head(scene, !from_client, item.frame, item.headers);
+    const Lane* const own = lane_at(listener, !from_client);
+    const bool fin_sent = own != nullptr ? own->fin_sent : from.fin_offset <= from.sent_end;
+    const std::uint64_t sent = own != nullptr ? own->outlet.sent() : from.sent_end;
+    output::build_piece(head,
+                        {.seq = to_seq(from.isn, sent) + (fin_sent ? 1 : 0),
+                         .ack_seq = ack_of(head),
+                         .window = window_of(head),
+                         .flags = kAck},
+                        {}, {}, piece_);
+    return leave(scene, head, true, nullptr);
+}
+
 bool Shaper::push(const Item& item, flow::Connection& connection, Listener& listener,
                   bool of_client, bool from_client, Instant now) {
     std::unique_ptr<Lane>& lane = place(listener, of_client);
@@ -274,7 +306,7 @@ bool Shaper::push(const Item& item, flow::Connection& connection, Listener& list
         return true;
     }
     Scene scene{.connection = connection,
-                .listener = listener,
+                .listener = &listener,
                 .item = &item,
                 .from_client = from_client,
                 .now = now};
@@ -375,7 +407,7 @@ bool Shaper::retransmit(flow::Connection& connection, Listener& listener, const 
     }
     lane->due = kNever;
     Scene scene{.connection = connection,
-                .listener = listener,
+                .listener = &listener,
                 .item = nullptr,
                 .from_client = due.of_client,
                 .now = now};

@@ -2,6 +2,7 @@
 // bytes does it add, who is to see them.
 // Tested by: worker_test.cc
 #include <algorithm>
+#include <utility>
 
 #include "engine/worker.h"
 #include "output/forge.h"
@@ -17,6 +18,18 @@ namespace {
 
 // What a host may send before it hears of the other (RFC 6928), and some more.
 constexpr std::uint64_t kInitialWindow = 16 * 1024;
+
+// RFC 5961, 3.2 and 4.2: what may be a genuine end's, and would be repeated exactly.
+bool deserves_challenge(Event event, const wire::Segment& segment) {
+    return event == Event::TcpRstInexact || event == Event::TcpSynInConnection ||
+           (event == Event::TcpOldTimestamp && (segment.flags & wire::kRst) != 0);
+}
+
+// One in half a second for each connection: a common count would tell others of it (RFC 5961, 10).
+bool may_challenge(flow::Connection& connection, Instant now) {
+    const auto tick = static_cast<std::uint32_t>(now.ns >> 29) | 1U << 31;
+    return std::exchange(connection.challenged, tick) != tick;
+}
 
 }  // namespace
 
@@ -175,6 +188,12 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
     if (judgement.drop) {
         drop(item, judgement.event);
         depart(item, &connection);
+        if (deserves_challenge(judgement.event, segment) && may_challenge(connection, now_)) {
+            Listener* const listener = connection.listener == flow::kNoIndex
+                                           ? nullptr
+                                           : &listeners_->at(connection.listener);
+            (void)shaper_.challenge(item, connection, listener, from_client_, now_);
+        }
         if (fresh && !connection.ended) {
             forget(connection);
         }

@@ -82,6 +82,7 @@ struct Connection {
     std::uint32_t listener =
         kNoIndex;                     // Index of its streams in the worker, kNoIndex: only tracked.
     std::uint32_t script = kNoIndex;  // Index of its Lua side, kNoIndex: Lua never touched it.
+    std::uint32_t challenged = 0;     // When it was last answered by a challenge ACK, in half seconds.
     State state = State::SynSent;
     bool client_is_low = true;          // Which end of `key` is the client.
     bool half_open = false;             // It is in the half-open list.

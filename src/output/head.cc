@@ -21,7 +21,7 @@ Address address_at(const std::uint8_t* bytes, std::uint8_t ip_version) {
 
 // The headers without options but time stamps, as the packet has them or for the way back.
 Head rebuild(const Frame& frame, const wire::Headers& headers, bool turned,
-             std::uint32_t ts_value) {
+             const Timestamps& timestamps) {
     const std::uint8_t* const net = frame.data + headers.net;
     const std::uint8_t* const tcp = frame.data + headers.transport;
     const bool ipv4 = headers.ip_version == 4;
@@ -29,13 +29,10 @@ Head rebuild(const Frame& frame, const wire::Headers& headers, bool turned,
     if (turned && frame.link == LinkType::Ethernet && link.size() >= 12) {
         std::swap_ranges(link.begin(), link.begin() + 6, link.begin() + 6);
     }
-    std::array<std::uint8_t, 12> timestamp{wire::kOptionNop, wire::kOptionNop,
-                                           wire::kOptionTimestamp, 10};
-    const std::uint32_t came = find_timestamp({tcp, headers.payload - headers.transport});
-    if (came != 0) {
-        store_be32(&timestamp[4], turned ? ts_value : load_be32(tcp + came));
-        store_be32(&timestamp[8], load_be32(tcp + came + (turned ? 0 : 4)));
-    }
+    std::array<std::uint8_t, 12> options{wire::kOptionNop, wire::kOptionNop,
+                                         wire::kOptionTimestamp, 10};
+    store_be32(&options[4], timestamps.value);
+    store_be32(&options[8], timestamps.echo);
     const Address src = address_at(net + (ipv4 ? 12 : 8), headers.ip_version);
     const Address dst = address_at(net + (ipv4 ? 16 : 24), headers.ip_version);
     Head head;
@@ -45,7 +42,7 @@ Head rebuild(const Frame& frame, const wire::Headers& headers, bool turned,
                      .flags = ipv4 ? static_cast<std::uint8_t>(net[6] >> 5 & 2) : std::uint8_t{0}},
                     {.srcport = load_be16(tcp + (turned ? 2 : 0)),
                      .dstport = load_be16(tcp + (turned ? 0 : 2)),
-                     .options = came != 0 ? ByteView(timestamp) : ByteView()},
+                     .options = timestamps.used ? ByteView(options) : ByteView()},
                     {}, head.bytes);
     wire::find_headers(frame.link, head.bytes, head.headers);
     head.link = frame.link;
@@ -65,16 +62,22 @@ Head head_of(const Frame& frame, const wire::Headers& headers) {
     return head;
 }
 
-Head answer_to(const Frame& frame, const wire::Headers& headers, std::uint32_t ts_value) {
-    Head head = rebuild(frame, headers, true, ts_value);
+Head answer_to(const Frame& frame, const wire::Headers& headers, const Timestamps& timestamps) {
+    Head head = rebuild(frame, headers, true, timestamps);
     head.interface = frame.interface ^ 1U;
     return head;
 }
 
 Head plain_head(const Head& head) {
-    Head plain = rebuild(frame_of(head), head.headers, false, 0);
-    plain.interface = head.interface;
     const std::uint8_t* const from = head.bytes.data() + head.headers.transport;
+    const std::uint32_t came =
+        find_timestamp({from, head.headers.payload - head.headers.transport});
+    Timestamps timestamps;
+    if (came != 0) {
+        timestamps = {.used = true, .value = load_be32(from + came), .echo = load_be32(from + came + 4)};
+    }
+    Head plain = rebuild(frame_of(head), head.headers, false, timestamps);
+    plain.interface = head.interface;
     std::uint8_t* const to = plain.bytes.data() + plain.headers.transport;
     store_be32(to + 8, load_be32(from + 8));
     store_be16(to + 14, load_be16(from + 14));

@@ -21,11 +21,17 @@ struct Head {
 // The head of a TCP segment. Precondition: headers.transport_ok, TCP, and `headers` are of `frame`.
 [[nodiscard]] Head head_of(const Frame& frame, const wire::Headers& headers);
 
+// RFC 7323's option as a segment of our own carries it.
+struct Timestamps {
+    bool used = false;  // Both ends agreed on them.
+    std::uint32_t value = 0;
+    std::uint32_t echo = 0;
+};
+
 // The head that the receiver of this segment would answer with: addresses, ports and link
-// addresses change places, IP and TCP options are gone but time stamps, which are `ts_value` and
-// what the segment brought.
+// addresses change places, IP and TCP options are gone but time stamps.
 [[nodiscard]] Head answer_to(const Frame& frame, const wire::Headers& headers,
-                             std::uint32_t ts_value);
+                             const Timestamps& timestamps);
 
 // The same head without IP and TCP options but time stamps: for segments of our own.
 [[nodiscard]] Head plain_head(const Head& head);
