@@ -20,8 +20,8 @@ TEST_F(SettingTest, EveryFieldHasANameOfItsOwn) {
     for (const Setting& setting : table_) {
         EXPECT_TRUE(names.insert(setting.full_name()).second) << setting.full_name();
     }
-    // 17 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 1 of eve, 4 at the top.
-    EXPECT_EQ(names.size(), 36U);
+    // 19 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 1 of eve, 4 at the top.
+    EXPECT_EQ(names.size(), 38U);
 }
 
 TEST_F(SettingTest, EveryNameWritesToItsOwnField) {
@@ -32,6 +32,8 @@ TEST_F(SettingTest, EveryNameWritesToItsOwnField) {
     EXPECT_EQ(set("tcp.half_open_percent=12"), "");
     EXPECT_EQ(set("tcp.held_bytes_max=13"), "");
     EXPECT_EQ(set("tcp.held_segments_max=14"), "");
+    EXPECT_EQ(set("tcp.edits_max=25"), "");
+    EXPECT_EQ(set("tcp.edited_bytes_max=26"), "");
     EXPECT_EQ(set("tcp.undecided_bytes_max=15"), "");
     EXPECT_EQ(set("tcp.undecided_time_max=16"), "");
     EXPECT_EQ(set("tcp.stream_memory_max=65537"), "");
@@ -50,6 +52,8 @@ TEST_F(SettingTest, EveryNameWritesToItsOwnField) {
     EXPECT_EQ(tcp.half_open_percent, 12U);
     EXPECT_EQ(tcp.held_bytes_max, 13U);
     EXPECT_EQ(tcp.held_segments_max, 14U);
+    EXPECT_EQ(tcp.edits_max, 25U);
+    EXPECT_EQ(tcp.edited_bytes_max, 26U);
     EXPECT_EQ(tcp.undecided_bytes_max, 15U);
     EXPECT_EQ(tcp.undecided_time_max, kSecond * 16);
     EXPECT_EQ(tcp.stream_memory_max, 65'537U);

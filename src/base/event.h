@@ -52,6 +52,8 @@ namespace haka {
     X(TcpDataAfterFin, "tcp.data-after-fin", "data behind a FIN")                                 \
     X(TcpOverlapDiffers, "tcp.overlap-differs",                                                   \
       "a retransmission carries other bytes than the first copy")                                 \
+    X(TcpResendEmptied, "tcp.resend-emptied",                                                    \
+      "bytes that the receiver acknowledged don't leave a second time")                         \
     X(TcpUrgent, "tcp.urgent", "urgent data is passed on as plain data")                          \
     X(TcpGap, "tcp.gap", "bytes that the receiver acknowledged are missing")                      \
     X(TcpHoldLimit, "tcp.hold-limit", "too many bytes or segments are held")                      \

@@ -55,6 +55,9 @@ void Worker::pass_time(Instant now, Journal& journal) {
     if (timers_.due(now)) {
         expire(now);
     }
+    if (!undecided_.empty() && undecided_.top().at <= now) {
+        expire_undecided(now);
+    }
     if (shaper_.wakes_at() <= now) {
         retransmit(now);
     }
@@ -66,7 +69,8 @@ void Worker::pass_time(Instant now, Journal& journal) {
 }
 
 Instant Worker::wakes_at() const {
-    return std::min(timers_.wakes_at(), shaper_.wakes_at());
+    const Instant undecided = undecided_.empty() ? kNever : undecided_.top().at;
+    return std::min({timers_.wakes_at(), shaper_.wakes_at(), undecided});
 }
 
 // What the engine owes an end and nobody acknowledged in time.
@@ -167,10 +171,19 @@ void Worker::finish_streams(flow::Connection& connection, Item* item) {
         lent_ = false;
         show_connection(connection, of_client);
         context_.streams = listener.streams.data();
+        other_edited_ = false;
         if (!finish_connection_event(script_->run(Hook::TcpConnectionUp), nullptr)) {
             return;
         }
         context_.streams = nullptr;
+        for (const bool shown : {of_client, !of_client}) {
+            if (shown == of_client || other_edited_) {
+                (void)settle(connection, listener, shown);
+            }
+            if (!shaper_.push(item, connection, listener, shown, from_client_, now_)) {
+                return;
+            }
+        }
     }
 }
 

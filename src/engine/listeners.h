@@ -32,6 +32,8 @@ struct Listener {
     std::array<Hole, 2> holes{};
     std::array<Instant, 2> undecided_since{};
     std::array<bool, 2> undecided{};
+    std::array<bool, 2> undecided_queued{};  // Its timer runs.
+    bool bypassed = false;  // No rule looks any more; what was edited is still translated.
 };
 
 class Listeners {

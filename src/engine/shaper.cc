@@ -165,7 +165,7 @@ bool Shaper::shape(Item& item, flow::Connection& connection, Listener& listener,
         }
     }
     if (going && theirs != nullptr) {
-        going = push(item, connection, listener, !from_client, from_client, now);
+        going = push(&item, connection, listener, !from_client, from_client, now);
     }
     if (going) {
         drop_idle_lane(listener, true);
@@ -290,10 +290,10 @@ void Shaper::keep_carrier(Lane& lane, Item& item) {
         return;
     }
     // Another one that waits brings the same bytes.
-    const bool again = std::ranges::any_of(lane.carriers, [&](const Carrier& other) {
-        return !other.at_hand && other.begin <= mine->begin && mine->end <= other.end &&
-               (other.fin || !mine->fin);
-    });
+    const bool again = live() && std::ranges::any_of(lane.carriers, [&](const Carrier& other) {
+                           return !other.at_hand && other.begin <= mine->begin &&
+                                  mine->end <= other.end && (other.fin || !mine->fin);
+                       });
     if (again || lane.carriers.size() > settings_->held_segments_max ||
         !memory_->charge(kCarrierCharge)) {
         lane.carriers.erase(mine);
@@ -301,6 +301,7 @@ void Shaper::keep_carrier(Lane& lane, Item& item) {
     }
     mine->at_hand = false;
     mine->head = output::head_of(item.frame, item.headers);
+    lane.head = mine->head;
 }
 
 void Shaper::pop_carrier(Lane& lane) {
@@ -308,6 +309,23 @@ void Shaper::pop_carrier(Lane& lane) {
         memory_->discharge(kCarrierCharge);
     }
     lane.carriers.erase(lane.carriers.begin());
+}
+
+// The first carrier's bytes have left with others. A recorded one leaves all the same; between live
+// ends nobody needs it.
+bool Shaper::send_covered(Scene& scene, Lane& lane, Item* item) {
+    const stream::Outlet& outlet = lane.outlet;
+    const bool of_client = &lane == place(*scene.listener, true).get();
+    const Carrier& first = lane.carriers.front();
+    Stretch stretch{.from = std::max(outlet.map().to_output(first.begin), outlet.kept_begin()),
+                    .to = std::min(outlet.map().to_output(first.end), outlet.sent()),
+                    .fin = first.fin && lane.fin_sent,
+                    .push = first.push};
+    const bool at_hand = first.at_hand;
+    const output::Head head = at_hand ? output::head_of(item->frame, item->headers) : first.head;
+    pop_carrier(lane);
+    return live() || stretch.from >= stretch.to ||
+           send_pieces(scene, lane, of_client, head, stretch, at_hand);
 }
 
 // Lets out what may leave, packet by packet, as their bytes are decided. `item` is the packet at
@@ -335,7 +353,9 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
             if (first.end < lane.carried ||
                 (first.end == lane.carried && outlet.sent() == outlet.end() &&
                  !(first.fin && !lane.fin_sent) && first.begin < first.end)) {
-                pop_carrier(lane);  // Others brought its bytes.
+                if (!send_covered(scene, lane, item)) {
+                    return false;
+                }
                 continue;
             }
             if (first.end > lane.input->end()) {
@@ -379,6 +399,9 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
             scene.left = true;
         } else {
             head = next ? lane.carriers.front().head : head_for(scene, of_client);
+            if (head.bytes.empty()) {
+                break;  // Nobody of this direction was ever seen.
+            }
         }
         if (whole) {
             lane.carried = carrier.end;

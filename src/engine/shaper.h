@@ -52,7 +52,7 @@ public:
                const wire::Segment& segment, const stream::Judgement& judgement, Instant now);
     // Sends what may leave of direction `of_client`. `item` came from the client or the server:
     // what is made here looks like it.
-    bool push(const Item& item, flow::Connection& connection, Listener& listener, bool of_client,
+    bool push(const Item* item, flow::Connection& connection, Listener& listener, bool of_client,
               bool from_client, Instant now);
 
     // Live: answers a segment that wasn't believed. `listener` may be null.
@@ -76,8 +76,8 @@ private:
     struct Scene {
         flow::Connection& connection;
         Listener* listener;  // Null: nobody listens.
-        const Item* item;  // Null: a timer.
-        bool from_client;  // Of the item; of the lane for a timer.
+        const Item* item;    // Null: a timer.
+        bool from_client;    // Of the item; of the lane for a timer.
         Instant now;
         std::uint32_t timestamp = 0;  // Of the item.
         bool has_timestamp = false;
@@ -107,6 +107,7 @@ private:
     static void add_carrier(Lane& lane, Carrier carrier);
     void keep_carrier(Lane& lane, Item& item);
     void pop_carrier(Lane& lane);
+    bool send_covered(Scene& scene, Lane& lane, Item* item);
     bool send_carriers(Scene& scene, Lane& lane, Item* item);
     static void drop_idle_lane(Listener& listener, bool of_client);
 

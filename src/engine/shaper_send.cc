@@ -175,11 +175,11 @@ output::Head Shaper::answer_head(const Scene& scene, bool of_client, const Frame
     const Half& other = scene.connection.half(!of_client);
     const std::uint8_t* const came = frame.data + headers.transport;
     const std::uint32_t stamp = output::find_timestamp({came, headers.payload - headers.transport});
-    output::Head head = output::answer_to(
-        frame, headers,
-        {.used = own.timestamps && other.timestamps,
-         .value = own.timestamp_recent,
-         .echo = stamp != 0 ? load_be32(came + stamp) : other.timestamp_recent});
+    output::Head head =
+        output::answer_to(frame, headers,
+                          {.used = own.timestamps && other.timestamps,
+                           .value = own.timestamp_recent,
+                           .echo = stamp != 0 ? load_be32(came + stamp) : other.timestamp_recent});
     const Lane* const lane = lane_at(scene.listener, !of_client);
     const std::uint64_t ack = lane != nullptr ? lane->outlet.told_ack() : other.acked;
     const std::uint64_t edge = lane != nullptr ? lane->outlet.told_edge() : other.window_end;
@@ -299,7 +299,7 @@ bool Shaper::challenge(const Item& item, flow::Connection& connection, Listener*
     return leave(scene, head, true, nullptr);
 }
 
-bool Shaper::push(const Item& item, flow::Connection& connection, Listener& listener,
+bool Shaper::push(const Item* item, flow::Connection& connection, Listener& listener,
                   bool of_client, bool from_client, Instant now) {
     std::unique_ptr<Lane>& lane = place(listener, of_client);
     if (lane == nullptr) {
@@ -307,7 +307,7 @@ bool Shaper::push(const Item& item, flow::Connection& connection, Listener& list
     }
     Scene scene{.connection = connection,
                 .listener = &listener,
-                .item = &item,
+                .item = item,
                 .from_client = from_client,
                 .now = now};
     if (lane->head.bytes.empty()) {

@@ -381,9 +381,17 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
     }
     if (added.refused != Event::None) {
         const auto& exceptions = options_.settings.exceptions;
-        return refuse(
-            &item, connection, added.refused,
-            added.refused == Event::TcpStreamMemory ? exceptions.memory : exceptions.hold);
+        const Exception exception =
+            added.refused == Event::TcpStreamMemory ? exceptions.memory : exceptions.hold;
+        // While bytes are held back one that isn't known can't pass: its sender repeats it.
+        const bool skips = exception == Exception::Pass || exception == Exception::Bypass;
+        const bool held_back = lane != nullptr && skips;
+        const bool going = refuse(&item, connection, added.refused, exception);
+        if (held_back && going) {
+            drop(item, added.refused);
+            return false;
+        }
+        return going;
     }
     if (added.differs) {
         if (!connection.reported_overlap) {
@@ -398,10 +406,36 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
             lent_ = false;
         }
     }
+    if (added.forgotten != 0 && lane == nullptr && !options_.settings.pass_through) {
+        empty_resend(item, connection, buffer, judgement, bytes);
+    }
     if (lane == nullptr && judgement.offset > buffer.end() && may_edit(connection)) {
         (void)shaper_.lane_of(connection, listener, from_client_);
     }
     return true;
+}
+
+// A retransmission of bytes that the receiver acknowledged, so that nobody knows any more what they
+// were: they don't leave, the rest does, and the receiver says again what it has. Of a keep-alive
+// the byte is known.
+void Worker::empty_resend(Item& item, const flow::Connection& connection,
+                          const stream::StreamBuffer& buffer, const stream::Judgement& judgement,
+                          MutableByteView bytes) {
+    const auto unknown = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(buffer.kept_begin() - judgement.offset, bytes.size()));
+    if (buffer.rewrite(judgement.offset, bytes).changed) {
+        item.changed = true;
+        item.to_fix |= HAKA_CHANGED_TRANSPORT;
+        lent_ = false;
+    }
+    if (unknown == 1 && bytes.size() == 1) {
+        return;
+    }
+    remark(Event::TcpResendEmptied, item, &connection);
+    stream::Judgement rest = judgement;
+    rest.skip = (judgement.trimmed ? 0 : judgement.skip) + unknown;
+    rest.size = judgement.size - unknown;
+    trim(item, rest);
 }
 
 // A hole whose bytes the receiver has acknowledged: the capture lost them. An ACK may run ahead of
@@ -455,6 +489,9 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
         Listener& listener = listeners_->at(index);
         listeners_->present(listener, half);
         RunStatus status = RunStatus::Done;
+        if (listener.bypassed) {
+            return release(listener, half, UINT64_MAX), true;
+        }
         if (script_->listens(Hook::TcpConnectionUp)) {
             begin_event(item);
             show_connection(connection, of_client);
@@ -534,6 +571,7 @@ bool Worker::check_undecided(Item* item, flow::Connection& connection, Listener&
     if (!listener.undecided.at(half)) {
         listener.undecided.at(half) = true;
         listener.undecided_since.at(half) = now_;
+        queue_undecided(connection, listener, half);
     }
     const auto& tcp = options_.settings.tcp;
     if (kept <= tcp.undecided_bytes_max &&
@@ -541,6 +579,64 @@ bool Worker::check_undecided(Item* item, flow::Connection& connection, Listener&
         return true;
     }
     return refuse(item, connection, Event::TcpHoldLimit, options_.settings.exceptions.hold);
+}
+
+void Worker::queue_undecided(const flow::Connection& connection, Listener& listener,
+                             std::size_t half) {
+    if (!std::exchange(listener.undecided_queued.at(half), true)) {
+        undecided_.push(
+            {.at = listener.undecided_since.at(half) + options_.settings.tcp.undecided_time_max,
+             .id = connection.id,
+             .index = connection.index,
+             .of_client = half == 0});
+    }
+}
+
+// What has waited for a rule for too long.
+void Worker::expire_undecided(Instant now) {
+    while (!undecided_.empty() && undecided_.top().at <= now) {
+        const Undecided due = undecided_.top();
+        undecided_.pop();
+        flow::Connection& connection = table_.at(due.index);
+        if (connection.id != due.id || connection.listener == flow::kNoIndex) {
+            continue;
+        }
+        Listener& listener = listeners_->at(connection.listener);
+        const std::size_t half = due.of_client ? 0 : 1;
+        listener.undecided_queued.at(half) = false;
+        if (!listener.undecided.at(half)) {
+            continue;
+        }
+        if (now - listener.undecided_since.at(half) < options_.settings.tcp.undecided_time_max) {
+            queue_undecided(connection, listener, half);
+            continue;
+        }
+        const Order order = order_;
+        order_ = {.packet = order.packet, .deadline = due.at.ns, .id = connection.id};
+        connection_ = &connection;
+        (void)refuse(nullptr, connection, Event::TcpHoldLimit, options_.settings.exceptions.hold);
+        connection_ = nullptr;
+        if (!to_send_.empty() || !resets_.empty()) {
+            send_pending();
+        }
+        journal_->commit();
+        order_ = order;
+    }
+}
+
+// Nobody looks at the connection's streams any more. What was edited must stay so: its numbers go
+// on being translated, without rules. False: the packet at hand is decided, or has left.
+void Worker::bypass(flow::Connection& connection) {
+    Listener& listener = listeners_->at(connection.listener);
+    if (listener.lanes[0] == nullptr && listener.lanes[1] == nullptr) {
+        release_listener(connection);
+        return;
+    }
+    listener.bypassed = true;
+    for (const std::size_t half : {0U, 1U}) {
+        (void)release(listener, half, UINT64_MAX);
+        listener.undecided.at(half) = false;
+    }
 }
 
 // A limit was reached: what the setting says becomes of the connection; false: nobody listens to
@@ -558,8 +654,8 @@ bool Worker::refuse(Item* item, flow::Connection& connection, Event event, Excep
         case Exception::Pass:
             return true;
         case Exception::Bypass:
-            release_listener(connection);
-            return false;
+            bypass(connection);
+            return connection.listener != flow::kNoIndex;
         case Exception::Drop:
         case Exception::Reset:
             break;

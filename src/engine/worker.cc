@@ -123,6 +123,9 @@ void Worker::tick(const Frame& frame) {
     if (timers_.due(now_)) {
         expire(now_);
     }
+    if (!undecided_.empty() && undecided_.top().at <= now_) {
+        expire_undecided(now_);
+    }
     if (shaper_.wakes_at() <= now_) {
         retransmit(now_);
     }

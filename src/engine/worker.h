@@ -10,7 +10,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <queue>
 #include <span>
 #include <string>
 #include <vector>
@@ -143,6 +145,12 @@ private:
     static std::uint64_t release(Listener& listener, std::size_t half, std::uint64_t offset);
     bool check_undecided(Item* item, flow::Connection& connection, Listener& listener,
                          std::size_t half);
+    void empty_resend(Item& item, const flow::Connection& connection,
+                      const stream::StreamBuffer& buffer, const stream::Judgement& judgement,
+                      MutableByteView bytes);
+    void queue_undecided(const flow::Connection& connection, Listener& listener, std::size_t half);
+    void expire_undecided(Instant now);
+    void bypass(flow::Connection& connection);
     bool refuse(Item* item, flow::Connection& connection, Event event, Exception exception);
     [[nodiscard]] bool is_listened(const flow::Connection& connection) const;
     [[nodiscard]] bool may_edit(const flow::Connection& connection) const;
@@ -263,6 +271,16 @@ private:
     std::uint32_t event_ = 0;
     std::uint64_t alerts_ = 0;  // Of this order.
 
+    // What waits for a rule: one entry a direction.
+    struct Undecided {
+        Instant at;
+        std::uint64_t id = 0;
+        std::uint32_t index = 0;
+        bool of_client = false;
+
+        friend bool operator>(const Undecided& a, const Undecided& b) { return a.at > b.at; }
+    };
+    std::priority_queue<Undecided, std::vector<Undecided>, std::greater<>> undecided_;
     std::vector<std::uint32_t> expired_;
     std::vector<haka_connection> script_connections_;
     std::vector<std::uint32_t> free_script_connections_;

@@ -20,6 +20,8 @@ StreamBuffer::StreamBuffer(StreamBuffer&& other) noexcept
       end_(other.end_),
       acked_(other.acked_),
       pin_(other.pin_),
+      last_forgotten_(other.last_forgotten_),
+      knows_last_forgotten_(other.knows_last_forgotten_),
       fin_(other.fin_),
       gap_(other.gap_),
       gap_end_(other.gap_end_),
@@ -115,6 +117,11 @@ Rewritten StreamBuffer::rewrite(std::uint64_t offset, MutableByteView bytes) con
     const std::uint64_t last = offset + bytes.size();
     if (offset < kept_) {
         rewritten.forgotten = static_cast<std::uint32_t>(std::min(kept_, last) - offset);
+        std::uint8_t* const byte = bytes.data() + (kept_ - 1 - offset);
+        if (knows_last_forgotten_ && last >= kept_ && *byte != last_forgotten_) {
+            *byte = last_forgotten_;
+            rewritten.changed = true;
+        }
     }
     const std::uint64_t from = std::max(offset, kept_);
     const std::uint64_t to = std::min(last, end_);
@@ -243,6 +250,7 @@ std::uint64_t StreamBuffer::pass_gaps() {
             end_ += held_.first().size;
             held_.pop_first();
             begin_ = kept_ = gap_end_ = end_;
+            knows_last_forgotten_ = false;
             forget();
             continue;
         }
@@ -257,7 +265,12 @@ std::uint64_t StreamBuffer::pass_gaps() {
 
 // Forgets true copies that nobody needs any more, and the block with the last of them.
 void StreamBuffer::forget() {
-    kept_ = std::clamp(std::min(acked_, pin_), kept_, begin_);
+    const std::uint64_t kept = std::clamp(std::min(acked_, pin_), kept_, begin_);
+    if (kept != kept_) {
+        kept_ = kept;
+        last_forgotten_ = block_.data[kept - 1 - base_];
+        knows_last_forgotten_ = true;
+    }
     if (kept_ == end_) {
         memory_->give(std::exchange(block_, {}));
         base_ = end_;

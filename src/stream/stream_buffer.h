@@ -63,7 +63,8 @@ public:
     // nothing changed if bytes behind `offset` have been shown already.
     bool fin(std::uint64_t offset);
 
-    // Puts the true copy over those bytes of a retransmission that are known.
+    // Puts the true copy over those bytes of a retransmission that are known: the last one that was
+    // forgotten, too, for that is what a keep-alive repeats.
     Rewritten rewrite(std::uint64_t offset, MutableByteView bytes) const;
 
     // The bytes in order that are not released yet. Never spans a gap: when at_gap(), release all
@@ -132,6 +133,8 @@ private:
     std::uint64_t end_ = 0;    // In order up to here.
     std::uint64_t acked_ = 0;
     std::uint64_t pin_ = UINT64_MAX;
+    std::uint8_t last_forgotten_ = 0;    // The byte before kept_, ...
+    bool knows_last_forgotten_ = false;  // ... unless it lies in a gap.
     std::uint64_t fin_ = UINT64_MAX;
     std::uint64_t gap_ = 0;
     std::uint64_t gap_end_ = 0;
