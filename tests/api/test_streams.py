@@ -316,6 +316,54 @@ class FreeStanding(HakaCase):
                          [2**32 - 3, 2**32 - 2, 1, 4, 2**32 - 2, 7])
         self.assert_whole(result)
 
+    def test_edits_move_the_numbers_of_both_directions(self):
+        sent = [(True, 100, b""), (True, 101, b"hello world"), (True, 112, b"second"), (True, 101, b"hello world"),
+                (False, 118 + 4, b""), (False, 112 + 4, b""), (False, 101, b""), (True, 118, b"")]
+        frames = [tcp(CLIENT, SERVER, 1, 2, seq, 1, SYN if seq == 100 else ACK, data) if up else
+                  tcp(SERVER, CLIENT, 2, 1, 1, seq, ACK) for up, seq, data in sent]
+        result = self.run_policy("""haka.disable_dissector("tcp-connection")
+            local up = tcp.stream()
+            haka.rule{ hooks = { "tcp-up" }, eval = function(self, pkt)
+                if pkt.srcport == 2 then up:ack(pkt) return end
+                if pkt.flags.syn then up:init(pkt.seq) end
+                up:push(pkt)
+                local at = up:find("world")
+                if at then
+                    up:advance(at)
+                    up:replace(5, "everybody")
+                    print(up:available(), up:getchar())
+                end
+                while true do
+                    local ready = up:pop()
+                    if not ready then break end
+                    up:seq(ready)
+                    ready:send()
+                end end }""", frames)
+        self.assertEqual(result.lines(), ["0 -1"], result)
+        self.assertEqual([(got.seq if got.sport == 1 else got.ack, got.payload) for got in result.leaving()],
+                         [(100, b""), (101, b"hello everybody"), (116, b"second"), (101, b"hello everybody"),
+                          (118, b""), (112, b""), (101, b""), (122, b"")])
+        self.assert_whole(result)
+
+    def test_an_insertion_at_the_end_leaves_with_the_byte_before_it(self):
+        frames = [tcp(CLIENT, SERVER, 1, 2, seq, 1, ACK, data)
+                  for seq, data in ((1, b"abc"), (4, b"def"), (1, b"abc"))]
+        result = self.run_policy("""haka.disable_dissector("tcp-connection")
+            local up, n = tcp.stream(), 0
+            up:init(1)
+            haka.rule{ hooks = { "tcp-up" }, eval = function(self, pkt)
+                up:push(pkt)
+                n = n + 1
+                if n == 1 then up:advance(3) up:insert(haka.buffer("XY")) end
+                if n == 2 then up:advance(1) print(up:erase(1)) end
+                local ready = up:pop()
+                up:seq(ready)
+                ready:send() end }""", frames)
+        self.assertEqual(result.lines(), ["1"], result)
+        self.assertEqual([(got.seq, got.payload) for got in result.leaving()],
+                         [(1, b"abcXY"), (6, b"df"), (1, b"abcXY")])
+        self.assert_whole(result)
+
     def test_what_is_never_popped_is_dropped(self):
         result = self.run_policy("""haka.disable_dissector("tcp-connection")
             local stream = tcp.stream()
