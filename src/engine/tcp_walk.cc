@@ -6,6 +6,8 @@
 
 #include "engine/worker.h"
 #include "output/forge.h"
+#include "stream/seq.h"
+#include "wire/icmp_quote.h"
 #include "wire/segment.h"
 #include "wire/tcp.h"
 
@@ -53,6 +55,47 @@ void Worker::walk_tcp(Item& item) {
         }
     }
     follow(item, *connection, segment);
+}
+
+// An ICMP error that quotes a segment of an edited connection goes to the segment's sender, who
+// knows its own numbers only.
+void Worker::translate_quote(Item& item) {
+    wire::IcmpQuote quote;
+    if (options_.settings.pass_through ||
+        !wire::find_icmp_quote(item.headers, item.frame.bytes(), quote)) {
+        return;
+    }
+    std::uint8_t* const bytes = item.frame.data;
+    wire::Headers quoted = item.headers;
+    quoted.ip_version = quote.ip_version;
+    quoted.protocol = wire::kProtocolTcp;
+    quoted.net = quote.addresses - (quote.ip_version == 4 ? 12 : 8);
+    quoted.transport = quote.tcp;
+    const flow::OrderedKey ordered = flow::make_flow_key(quoted, bytes);
+    const flow::Connection* const connection = table_.find(ordered.key, table_.hash(ordered.key));
+    if (connection == nullptr || connection->listener == flow::kNoIndex) {
+        return;
+    }
+    const bool of_client = ordered.source_is_low == connection->client_is_low;
+    const Listener& listener = listeners_->at(connection->listener);
+    const Lane* const lane = listener.lanes.at(of_client ? 0 : 1).get();
+    if (lane == nullptr) {
+        return;
+    }
+    const std::uint32_t isn = connection->half(of_client).isn;
+    const std::uint32_t seq = load_be32(bytes + quote.tcp + 4);
+    const std::int64_t output = stream::to_offset(seq, isn, lane->outlet.sent());
+    if (output < 0) {
+        return;
+    }
+    const std::uint32_t translated =
+        stream::to_seq(isn, lane->outlet.map().acked_input(static_cast<std::uint64_t>(output)));
+    if (translated != seq) {
+        store_be32(bytes + quote.tcp + 4, translated);
+        item.changed = true;
+        item.to_fix |= HAKA_CHANGED_TRANSPORT;
+        lent_ = false;
+    }
 }
 
 // A segment of no connection: makes one of it, or decides the packet and returns nullptr.

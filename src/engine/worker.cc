@@ -257,6 +257,9 @@ void Worker::walk_transport(Item& item) {
         case wire::kProtocolIcmp:
         case wire::kProtocolIcmpv6:
             up = Hook::IcmpUp;
+            if (listeners_->count() != 0) {
+                translate_quote(item);
+            }
             break;
         default:
             if (script_->has_protocol(headers.protocol)) {

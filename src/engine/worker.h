@@ -121,6 +121,7 @@ private:
 
     // tcp_walk.cc
     void walk_tcp(Item& item);
+    void translate_quote(Item& item);
     [[nodiscard]] flow::Connection* open(Item& item, const wire::Segment& segment);
     [[nodiscard]] flow::Connection* make_connection(Item& item);
     void refuse_attempt(const Item& item, const wire::Segment& segment);
