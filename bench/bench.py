@@ -24,6 +24,8 @@ SPEED = [
     ("churn, four fields and a flag", "churn", "fields.lua", 2.0),
     ("bulk, 12-byte text in every byte", "bulk", "needle.lua", 1.3),
     ("bulk reordered, the same", "bulk-reordered", "needle.lua", 2.0),
+    ("bulk, 12-byte text made longer", "bulk", "replace.lua", 3.0),
+    ("bulk, a line put before each stream", "bulk", "start.lua", 2.0),
     ("small, no policy", "small", "empty.lua", None),
 ]
 CAPTURES = ["churn", "bulk", "bulk-reordered", "small"]

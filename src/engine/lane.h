@@ -49,6 +49,7 @@ struct Lane {
     std::uint64_t carried;          // Input: everything below has left, or was erased.
     std::uint64_t carried_out;      // Output: sent() when that was so.
     bool fin_sent = false;
+    bool answers_count_output = false;   // File: the recorded receiver has seen the edits.
     std::uint32_t newest_timestamp = 0;  // That left in this direction.
     bool has_timestamp = false;
 

@@ -50,16 +50,21 @@ Lane& Shaper::lane_of(const flow::Connection& connection, Listener& listener, bo
     return *lane;
 }
 
-void Shaper::read_answer(const flow::Connection& connection, const Listener& listener,
-                         bool from_client, Segment& segment) {
-    const Lane* const lane = listener.lanes.at(from_client ? 1 : 0).get();
-    if (lane == nullptr || !live() || (segment.flags & kAck) == 0) {
+void Shaper::read_answer(const flow::Connection& connection, Listener& listener, bool from_client,
+                         Segment& segment) {
+    Lane* const lane = place(listener, !from_client).get();
+    if (lane == nullptr || (segment.flags & kAck) == 0) {
         return;
     }
     const Half& half = connection.half(!from_client);
     const stream::Outlet& outlet = lane->outlet;
     answered_ = to_offset(segment.ack, half.isn, outlet.sent());
-    if (answered_ < 0) {
+    const auto sent = static_cast<std::int64_t>(outlet.sent()) + (lane->fin_sent ? 1 : 0);
+    const auto unedited = static_cast<std::int64_t>(half.sent_end) + (lane->fin_sent ? 1 : 0);
+    const bool has_more = answered_ > unedited && answered_ <= sent;
+    const bool has_fin = lane->fin_sent && answered_ == sent && sent != unedited;
+    lane->answers_count_output = lane->answers_count_output || has_more || has_fin;
+    if (answered_ < 0 || !counts_output(*lane)) {
         return;
     }
     const auto output = static_cast<std::uint64_t>(answered_);
@@ -81,7 +86,7 @@ void Shaper::take_answer(flow::Connection& connection, Listener& listener, bool 
     stream::Outlet& outlet = lane.outlet;
     std::uint64_t acked = 0;
     std::uint64_t window_end = 0;
-    if (live()) {
+    if (counts_output(lane)) {
         if (answered_ < 0) {
             return;
         }
@@ -105,10 +110,10 @@ void Shaper::take_answer(flow::Connection& connection, Listener& listener, bool 
 // Writes what the packet says about the other end's bytes into that end's numbers. False: it says
 // nothing that is of use to that end.
 bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& segment) {
-    if (!live() || (segment.flags & kAck) == 0 || answered_ < 0) {
+    Lane& lane = *place(*scene.listener, !scene.from_client);
+    if (!counts_output(lane) || (segment.flags & kAck) == 0 || answered_ < 0) {
         return true;
     }
-    Lane& lane = *place(*scene.listener, !scene.from_client);
     stream::Outlet& outlet = lane.outlet;
     const Half& from = scene.connection.half(scene.from_client);
     Half& half = scene.connection.half(!scene.from_client);
@@ -135,7 +140,7 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     }
     numbers.translate_sacks(outlet, half.isn);
     item.changed = item.changed || numbers.changed();
-    return news || !ours || !is_plain_ack(item, segment);
+    return news || !ours || !live() || !is_plain_ack(item, segment);
 }
 
 bool Shaper::shape(Item& item, flow::Connection& connection, Listener& listener, bool from_client,

@@ -39,8 +39,9 @@ public:
     // The lane of the bytes that the client (true) or the server sends, made when there is none.
     Lane& lane_of(const flow::Connection& connection, Listener& listener, bool of_client);
 
-    // Live: `segment` of one end acknowledges output bytes of the other: to input.
-    void read_answer(const flow::Connection& connection, const Listener& listener, bool from_client,
+    // `segment` of one end acknowledges output bytes of the other: to input. Recorded ends never
+    // saw an edit and count input bytes, unless one shows that it does.
+    void read_answer(const flow::Connection& connection, Listener& listener, bool from_client,
                      wire::Segment& segment);
     // An accepted segment's ACK. Needs the lane of the other direction.
     void take_answer(flow::Connection& connection, Listener& listener, bool from_client,
@@ -89,6 +90,10 @@ private:
         return listener.lanes.at(of_client ? 0 : 1);
     }
 
+    // Whether the receiver of these bytes counts them as they leave here.
+    [[nodiscard]] bool counts_output(const Lane& lane) const {
+        return live() || lane.answers_count_output;
+    }
     [[nodiscard]] static const Lane* lane_at(const Listener* listener, bool of_client) {
         return listener == nullptr ? nullptr : listener->lanes.at(of_client ? 0 : 1).get();
     }
