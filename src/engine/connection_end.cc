@@ -13,6 +13,8 @@ using script::Hook;
 
 namespace {
 
+constexpr std::uint8_t kLaterResetsMax = 5;  // To each end that didn't get the first one.
+
 EndReason reason_of_rest(State state, EndReason otherwise) {
     return state == State::TimeWait || state == State::Closed ? EndReason::Closed : otherwise;
 }
@@ -214,6 +216,7 @@ void Worker::settle_decisions(Item* item) {
         switch (decision.kind) {
             case DecisionKind::Reset:
                 send_resets(connection, at_hand ? item : nullptr);
+                connection.resets_left = {kLaterResetsMax, kLaterResetsMax};
                 [[fallthrough]];
             case DecisionKind::Drop:
                 stream::entomb(connection, now_);

@@ -23,6 +23,8 @@ struct Listener {
     std::array<std::unique_ptr<Lane>, 2> lanes;  // Grade edit, as long as it needs one.
     std::array<haka_stream, 2> streams{};
     std::vector<haka_cursor> cursors;  // All of direction 0, then all of direction 1.
+    // The newest that each end has sent, for what is sent in its name.
+    std::array<std::uint32_t, 2> timestamps{};
     // File: a hole that the receiver has acknowledged, and how many packets the connection had
     // when it was first seen; since == 0: none.
     struct Hole {

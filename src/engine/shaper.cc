@@ -306,6 +306,9 @@ void Shaper::keep_carrier(Lane& lane, Item& item) {
     }
     mine->at_hand = false;
     mine->head = output::head_of(item.frame, item.headers);
+    if (live()) {
+        mine->head = output::plain_head(mine->head);  // Its SACK blocks will be old.
+    }
     lane.head = mine->head;
 }
 

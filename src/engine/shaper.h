@@ -138,8 +138,13 @@ private:
                                                   const Frame& frame, const wire::Headers& headers);
     [[nodiscard]] static std::uint32_t piece_max(const Scene& scene, bool of_client,
                                                  const output::Head& head);
-    [[nodiscard]] std::uint32_t newest_ack(const Scene& scene, bool of_client,
-                                           std::uint32_t own) const;
+    struct Answer {
+        std::uint32_t ack_seq = 0;
+        std::uint16_t window = 0;
+    };
+    [[nodiscard]] Answer newest_answer(const Scene& scene, bool of_client,
+                                       const output::Head& head);
+    void freshen(const Scene& scene, const Lane& lane, bool of_client, const output::Head& head);
     [[nodiscard]] std::uint64_t edge_for(const Lane& lane) const;
     void arm(const Scene& scene, Lane& lane, bool of_client);
 

@@ -80,16 +80,41 @@ std::uint32_t Shaper::piece_max(const Scene& scene, bool of_client, const output
     return mss - std::min<std::uint32_t>(options, mss - 8);
 }
 
-// The newest ACK number that the sender of this direction has given.
-std::uint32_t Shaper::newest_ack(const Scene& scene, bool of_client, std::uint32_t own) const {
+// What the sender of this direction has said last of the other one's bytes; `head` may be older.
+Shaper::Answer Shaper::newest_answer(const Scene& scene, bool of_client, const output::Head& head) {
+    const Half& own = scene.connection.half(of_client);
     const Half& other = scene.connection.half(!of_client);
+    Answer answer{.ack_seq = ack_of(head), .window = window_of(head)};
     if (!live() || !other.seen) {
-        return own;
+        return answer;
     }
     const Lane* const lane = lane_at(scene.listener, !of_client);
     const std::uint64_t acked = lane != nullptr ? lane->outlet.told_ack() : other.acked;
+    const std::uint64_t edge = lane != nullptr ? lane->outlet.told_edge() : other.window_end;
     const std::uint32_t newest = to_seq(other.isn, acked) + (other.fin_acked ? 1 : 0);
-    return circle_distance(newest, own) > 0 ? newest : own;
+    if (circle_distance(newest, answer.ack_seq) < 0) {
+        return answer;
+    }
+    const std::uint8_t scale =
+        own.scales_window && other.scales_window ? own.window_scale : std::uint8_t{0};
+    const std::uint64_t window = (edge - std::min(acked, edge)) >> scale;
+    answer.ack_seq = newest;
+    answer.window = static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX));
+    return answer;
+}
+
+// What was kept, or is made in an end's name, must not look older than what left before (RFC 7323,
+// 5).
+void Shaper::freshen(const Scene& scene, const Lane& lane, bool of_client,
+                     const output::Head& head) {
+    output::Numbers numbers(piece_.data() + head.headers.transport,
+                            head.headers.payload - head.headers.transport);
+    if (live()) {
+        const auto& newest = scene.listener->timestamps;
+        numbers.set_newer_timestamps(newest.at(of_client ? 0 : 1), newest.at(of_client ? 1 : 0));
+    } else if (lane.has_timestamp) {
+        numbers.set_newer_timestamps(lane.newest_timestamp, 0x8000'0000U);
+    }
 }
 
 // Output bytes as segments that the receiver takes, behind the headers of `head`.
@@ -97,7 +122,7 @@ bool Shaper::send_pieces(Scene& scene, Lane& lane, bool of_client, const output:
                          Stretch stretch, bool first_is_item) {
     const Half& half = scene.connection.half(of_client);
     const std::uint32_t size_max = piece_max(scene, of_client, head);
-    const std::uint32_t ack = newest_ack(scene, of_client, ack_of(head));
+    const Answer answer = newest_answer(scene, of_client, head);
     std::uint64_t at = stretch.from;
     std::uint8_t step = 0;
     do {
@@ -108,16 +133,12 @@ bool Shaper::send_pieces(Scene& scene, Lane& lane, bool of_client, const output:
                                           (last && stretch.fin ? kFin : 0));
         output::build_piece(head,
                             {.seq = to_seq(half.isn, at),
-                             .ack_seq = ack,
-                             .window = window_of(head),
+                             .ack_seq = answer.ack_seq,
+                             .window = answer.window,
                              .flags = flags,
                              .id_step = step},
                             {}, lane.outlet.bytes(at, stop), piece_);
-        if (lane.has_timestamp) {
-            output::Numbers numbers(piece_.data() + head.headers.transport,
-                                    head.headers.payload - head.headers.transport);
-            numbers.set_newer_timestamp(lane.newest_timestamp);
-        }
+        freshen(scene, lane, of_client, head);
         const bool is_item = first_is_item && step == 0;
         if (is_item) {
             note_timestamp(lane, scene.timestamp, scene.has_timestamp);
@@ -136,17 +157,14 @@ bool Shaper::send_pieces(Scene& scene, Lane& lane, bool of_client, const output:
 bool Shaper::send_probe(Scene& scene, Lane& lane, bool of_client, const output::Head& head,
                         bool injected) {
     const Half& half = scene.connection.half(of_client);
+    const Answer answer = newest_answer(scene, of_client, head);
     output::build_piece(head,
                         {.seq = to_seq(half.isn, lane.outlet.acked()) - 1,
-                         .ack_seq = newest_ack(scene, of_client, ack_of(head)),
-                         .window = window_of(head),
+                         .ack_seq = answer.ack_seq,
+                         .window = answer.window,
                          .flags = kAck},
                         {}, {}, piece_);
-    if (lane.has_timestamp) {
-        output::Numbers(piece_.data() + head.headers.transport,
-                        head.headers.payload - head.headers.transport)
-            .set_newer_timestamp(lane.newest_timestamp);
-    }
+    freshen(scene, lane, of_client, head);
     return leave(scene, head, injected, nullptr);
 }
 
@@ -173,13 +191,14 @@ output::Head Shaper::answer_head(const Scene& scene, bool of_client, const Frame
                                  const wire::Headers& headers) {
     const Half& own = scene.connection.half(of_client);
     const Half& other = scene.connection.half(!of_client);
-    const std::uint8_t* const came = frame.data + headers.transport;
-    const std::uint32_t stamp = output::find_timestamp({came, headers.payload - headers.transport});
-    output::Head head =
-        output::answer_to(frame, headers,
-                          {.used = own.timestamps && other.timestamps,
-                           .value = own.timestamp_recent,
-                           .echo = stamp != 0 ? load_be32(came + stamp) : other.timestamp_recent});
+    output::Timestamps timestamps{.used = own.timestamps && other.timestamps,
+                                  .value = own.timestamp_recent,
+                                  .echo = other.timestamp_recent};
+    if (scene.listener != nullptr) {
+        timestamps.value = scene.listener->timestamps.at(of_client ? 0 : 1);
+        timestamps.echo = scene.listener->timestamps.at(of_client ? 1 : 0);
+    }
+    output::Head head = output::answer_to(frame, headers, timestamps);
     const Lane* const lane = lane_at(scene.listener, !of_client);
     const std::uint64_t ack = lane != nullptr ? lane->outlet.told_ack() : other.acked;
     const std::uint64_t edge = lane != nullptr ? lane->outlet.told_edge() : other.window_end;

@@ -231,6 +231,9 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
     if (judgement.drop) {
         drop(item, judgement.event);
         depart(item, &connection);
+        if (judgement.event == Event::TcpTombstone) {
+            repeat_reset(item, connection, segment);
+        }
         if (deserves_challenge(judgement.event, segment) && may_challenge(connection, now_)) {
             Listener* const listener = connection.listener == flow::kNoIndex
                                            ? nullptr
@@ -273,6 +276,30 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
     if (judgement.reset && !connection.ended) {
         end(connection, judgement.reason, nullptr);
     }
+}
+
+// Live: an end that goes on after reset() has not got the RST, or not believed it. This one it
+// does.
+void Worker::repeat_reset(const Item& item, flow::Connection& connection,
+                          const wire::Segment& segment) {
+    std::uint8_t& left = connection.resets_left.at(from_client_ ? 0 : 1);
+    if (options_.mode != stream::Mode::Live || left == 0 || (segment.flags & wire::kRst) != 0) {
+        return;
+    }
+    left -= 1;
+    output::Head head = output::answer_to(item.frame, item.headers, {});
+    output::Reset reset;
+    const bool acks = (segment.flags & wire::kAck) != 0;
+    const std::uint32_t size =
+        segment.payload_size + ((segment.flags & (wire::kSyn | wire::kFin)) != 0 ? 1 : 0);
+    output::build_piece(head,
+                        {.seq = acks ? segment.ack : 0,
+                         .ack_seq = acks ? 0 : segment.seq + size,
+                         .flags = static_cast<std::uint8_t>(wire::kRst | (acks ? 0 : wire::kAck))},
+                        {}, {}, reset.bytes);
+    reset_link_ = head.link;
+    reset_interface_ = head.interface;
+    resets_.push_back(std::move(reset));
 }
 
 // tcp-connection-new, then whether anybody listens; false: refused.
@@ -336,6 +363,11 @@ bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
     const std::size_t mine = from_client_ ? 0 : 1;
     const bool has_data = judgement.size != 0;
     const bool from_client = from_client_;
+    std::uint32_t& newest = listener.timestamps.at(mine);
+    if (segment.has_timestamp &&
+        (stream::circle_distance(segment.ts_value, newest) > 0 || newest == 0)) {
+        newest = segment.ts_value;
+    }
     other_edited_ = false;
     if (has_data && !store(item, connection, listener, judgement)) {
         return false;

@@ -135,6 +135,7 @@ private:
                 const stream::Judgement& judgement);
     void leave(Item& item, flow::Connection& connection, const wire::Segment& segment,
                const stream::Judgement& judgement);
+    void repeat_reset(const Item& item, flow::Connection& connection, const wire::Segment& segment);
     void clear_urgent(Item& item, const flow::Connection& connection, const wire::Segment& segment);
     bool store(Item& item, flow::Connection& connection, Listener& listener,
                const stream::Judgement& judgement);

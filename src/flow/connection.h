@@ -86,6 +86,7 @@ struct Connection {
     State state = State::SynSent;
     bool client_is_low = true;          // Which end of `key` is the client.
     bool half_open = false;             // It is in the half-open list.
+    std::array<std::uint8_t, 2> resets_left{};  // After reset(): answers to what an end still sends.
     std::uint8_t dissector = 0;         // Number of its next dissector in the worker, 0: none.
     bool ended : 1 = false;             // tcp-connection-end has run: only a remnant is left.
     bool reported_overlap : 1 = false;  // Events told once per connection.

@@ -29,8 +29,8 @@ Head rebuild(const Frame& frame, const wire::Headers& headers, bool turned,
     if (turned && frame.link == LinkType::Ethernet && link.size() >= 12) {
         std::swap_ranges(link.begin(), link.begin() + 6, link.begin() + 6);
     }
-    std::array<std::uint8_t, 12> options{wire::kOptionNop, wire::kOptionNop,
-                                         wire::kOptionTimestamp, 10};
+    std::array<std::uint8_t, 12> options{wire::kOptionNop, wire::kOptionNop, wire::kOptionTimestamp,
+                                         10};
     store_be32(&options[4], timestamps.value);
     store_be32(&options[8], timestamps.echo);
     const Address src = address_at(net + (ipv4 ? 12 : 8), headers.ip_version);
@@ -74,7 +74,8 @@ Head plain_head(const Head& head) {
         find_timestamp({from, head.headers.payload - head.headers.transport});
     Timestamps timestamps;
     if (came != 0) {
-        timestamps = {.used = true, .value = load_be32(from + came), .echo = load_be32(from + came + 4)};
+        timestamps = {
+            .used = true, .value = load_be32(from + came), .echo = load_be32(from + came + 4)};
     }
     Head plain = rebuild(frame_of(head), head.headers, false, timestamps);
     plain.interface = head.interface;

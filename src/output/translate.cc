@@ -26,10 +26,16 @@ void Numbers::set32(std::uint32_t at, std::uint32_t value) {
     set16(at + 2, static_cast<std::uint16_t>(value));
 }
 
-void Numbers::set_newer_timestamp(std::uint32_t value) {
+void Numbers::set_newer_timestamps(std::uint32_t value, std::uint32_t echo) {
     const std::uint32_t at = find_timestamp({tcp_, header_size_});
-    if (at != 0 && stream::circle_distance(value, load_be32(tcp_ + at)) > 0) {
+    if (at == 0) {
+        return;
+    }
+    if (stream::circle_distance(value, load_be32(tcp_ + at)) > 0) {
         set32(at, value);
+    }
+    if (stream::circle_distance(echo, load_be32(tcp_ + at + 4)) > 0) {
+        set32(at + 4, echo);
     }
 }
 
