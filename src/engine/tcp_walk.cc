@@ -399,8 +399,18 @@ void Worker::leave(Item& item, flow::Connection& connection, const wire::Segment
     }
     if (item.dropped || (listener.lanes[0] == nullptr && listener.lanes[1] == nullptr)) {
         depart(item, &connection);
-    } else if (!shaper_.shape(item, connection, listener, from_client_, segment, judgement, now_)) {
-        return;
+    } else {
+        const auto accounted = [this] {
+            return summary_.packets_out - summary_.packets_injected + summary_.packets_dropped;
+        };
+        const std::uint64_t came = item.joined ? fragments_.originals().size() : 1;
+        const std::uint64_t before = accounted();
+        const bool going =
+            shaper_.shape(item, connection, listener, from_client_, segment, judgement, now_);
+        summary_.packets_absorbed += came - std::min(came, accounted() - before);
+        if (!going) {
+            return;
+        }
     }
     if (connection_decided_ || connection.listener == flow::kNoIndex) {
         return;

@@ -94,6 +94,7 @@ void append_packets(Rows& rows, const Summary& summary) {
     rows.row(summary.packets_dropped, "dropped");
     rows.row(summary.packets_changed, "changed");
     rows.row(summary.packets_injected, "injected");
+    rows.row(summary.packets_absorbed, "held back or erased");
     rows.row(summary.malformed_frames, "malformed");
     rows.row(summary.checksum_errors, "with a wrong checksum");
 }
@@ -210,6 +211,7 @@ Summary& Summary::operator+=(const Summary& other) {
     packets_dropped += other.packets_dropped;
     packets_changed += other.packets_changed;
     packets_injected += other.packets_injected;
+    packets_absorbed += other.packets_absorbed;
     bytes_in += other.bytes_in;
     bytes_out += other.bytes_out;
     if (other.first_packet) {

@@ -33,6 +33,7 @@ struct Summary {
     std::uint64_t packets_dropped = 0;
     std::uint64_t packets_changed = 0;
     std::uint64_t packets_injected = 0;
+    std::uint64_t packets_absorbed = 0;  // Of edited streams: their bytes leave elsewhere, or not.
     std::uint64_t bytes_in = 0;
     std::uint64_t bytes_out = 0;
     std::optional<Instant> first_packet;  // Earliest and latest time stamp.

@@ -19,6 +19,7 @@ Summary busy_worker() {
     summary.packets_out = 1'590'002;
     summary.packets_dropped = 10'000;
     summary.packets_injected = 2;
+    summary.packets_absorbed = 3;
     summary.bytes_in = 98'200'000;
     summary.bytes_out = 97'000'000;
     summary.first_packet = Instant{0};
@@ -49,6 +50,7 @@ TEST(SummaryTest, AlignsWhatHappened) {
         "                   1,590,002  passed, 97.0 MB\n"
         "                      10,000  dropped\n"
         "                           2  injected\n"
+        "                           3  held back or erased\n"
         "                           6  malformed\n"
         "                           4  with a wrong checksum\n"
         "dropped                9,000  rule: dropped by a rule\n"
@@ -88,6 +90,7 @@ TEST(SummaryTest, AddsWorkers) {
     EXPECT_EQ(sum.packets_out, 3'180'004U);
     EXPECT_EQ(sum.packets_dropped, 20'000U);
     EXPECT_EQ(sum.packets_injected, 4U);
+    EXPECT_EQ(sum.packets_absorbed, 6U);
     EXPECT_EQ(sum.bytes_in, 196'400'000U);
     EXPECT_EQ(sum.bytes_out, 194'000'000U);
     EXPECT_EQ(sum.first_packet, Instant{-5});
