@@ -11,13 +11,14 @@ const EditMap::Patch* EditMap::last_at_output(std::uint64_t output) const {
     return behind == patches_.begin() ? nullptr : &*(behind - 1);
 }
 
-// A patch of which a part has left is two: what is still to leave may be edited again.
-void EditMap::split(std::uint64_t floor) {
+// A patch of which a part has left is two: what is still to leave may be edited again. Returns the
+// first of them, or end().
+std::vector<EditMap::Patch>::iterator EditMap::split(std::uint64_t floor) {
     const auto spans = std::ranges::find_if(patches_, [floor](const Patch& patch) {
         return patch.output < floor && floor < patch.output_end();
     });
     if (spans == patches_.end()) {
-        return;
+        return spans;
     }
     const auto left = static_cast<std::uint32_t>(floor - spans->output);
     const std::uint32_t erased = std::min(spans->erased, left);
@@ -27,7 +28,7 @@ void EditMap::split(std::uint64_t floor) {
                      .inserted = spans->inserted - left};
     spans->erased = erased;
     spans->inserted = left;
-    patches_.insert(spans + 1, rest);
+    return patches_.insert(spans + 1, rest) - 1;
 }
 
 bool EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, std::uint32_t insert,
@@ -36,17 +37,10 @@ bool EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, s
     if (erase == 0 && insert == 0) {
         return true;
     }
-    const bool splits = std::ranges::any_of(patches_, [floor](const Patch& patch) {
-        return patch.output < floor && floor < patch.output_end();
-    });
+    const auto halved = split(floor);
     const auto touches = [&](const Patch& patch) {
         return patch.output >= floor && patch.output <= at + erase && patch.output_end() >= at;
     };
-    const bool joins = splits || std::ranges::any_of(patches_, touches);
-    if (patches_.size() + (joins ? 0 : 1) + (splits ? 1 : 0) > patches_max) {
-        return false;
-    }
-    split(floor);
     auto first = std::ranges::find_if(patches_, touches);
     auto last = first;
     while (last != patches_.end() && touches(*last)) {
@@ -68,8 +62,17 @@ bool EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, s
         patch.erased = static_cast<std::uint32_t>(input_end - patch.input);
         patch.inserted = static_cast<std::uint32_t>(output_end - patch.output - erase + insert);
     }
+    const std::size_t added = patch.erased != 0 || patch.inserted != 0 ? 1 : 0;
+    if (patches_.size() - static_cast<std::size_t>(last - first) + added > patches_max) {
+        if (halved != patches_.end()) {
+            halved->erased += (halved + 1)->erased;
+            halved->inserted += (halved + 1)->inserted;
+            patches_.erase(halved + 1);
+        }
+        return false;
+    }
     auto place = patches_.erase(first, last);
-    if (patch.erased != 0 || patch.inserted != 0) {
+    if (added != 0) {
         place = patches_.insert(place, patch) + 1;
     }
     for (; place != patches_.end(); ++place) {

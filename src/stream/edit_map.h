@@ -60,7 +60,7 @@ public:
 
 private:
     [[nodiscard]] const Patch* last_at_output(std::uint64_t output) const;
-    void split(std::uint64_t floor);
+    std::vector<Patch>::iterator split(std::uint64_t floor);
 
     std::vector<Patch> patches_;
     std::uint64_t shift_ = 0;
