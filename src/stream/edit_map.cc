@@ -113,18 +113,20 @@ std::uint64_t EditMap::acked_input(std::uint64_t output) const {
 std::uint64_t EditMap::sacked_begin(std::uint64_t output) const {
     // Of patches that begin at one place, the first: `output` is where its input begins.
     const auto behind = std::ranges::lower_bound(patches_, output, {}, &Patch::output);
+    const Patch* const before = behind == patches_.begin() ? nullptr : &*(behind - 1);
+    std::uint64_t input = 0;
     if (behind != patches_.end() && behind->output == output) {
-        return behind->input;
+        input = behind->input;
+    } else if (before == nullptr) {
+        input = output - shift_;
+    } else if (output >= before->output_end()) {
+        input = before->input_end() + (output - before->output_end());
+    } else {
+        input = before->input + std::min<std::uint64_t>(output - before->output, before->erased);
     }
-    if (behind == patches_.begin()) {
-        return output - shift_;
-    }
-    const Patch& patch = *(behind - 1);
-    if (output >= patch.output_end()) {
-        return patch.input_end() + (output - patch.output_end());
-    }
-    const std::uint64_t inside = output - patch.output;
-    return patch.input + std::min<std::uint64_t>(inside, patch.erased);
+    // An insertion right before that byte is part of it, and begins before `output`.
+    const bool began = before != nullptr && before->erased == 0 && before->input == input;
+    return input + (began ? 1 : 0);
 }
 
 void EditMap::prune(std::uint64_t output) {

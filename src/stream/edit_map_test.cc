@@ -34,5 +34,16 @@ TEST(EditMapTest, ASplitCountsAgainstTheLimit) {
     EXPECT_EQ(patches_of(map), (Patches{{10, 10, 0, 3}}));
 }
 
+TEST(EditMapTest, ASackBlockFromTheMidstOfAnInsertionDoesNotNameTheByteBehindIt) {
+    // Its sender would never send the byte again, and with it the insertion's first part.
+    EditMap map;
+    ASSERT_TRUE(map.edit(0, 10, 0, 3, kMany));
+    EXPECT_EQ(map.sacked_begin(11), 11U);
+    EXPECT_EQ(map.sacked_begin(13), 11U);
+    EXPECT_EQ(map.sacked_begin(14), 11U);
+    ASSERT_TRUE(map.edit(13, 13, 1, 1, kMany));
+    EXPECT_EQ(map.sacked_begin(13), 11U);
+}
+
 }  // namespace
 }  // namespace haka::stream
