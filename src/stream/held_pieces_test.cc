@@ -1,8 +1,11 @@
 #include "stream/held_pieces.h"
 
+#include <algorithm>
 #include <array>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -84,6 +87,51 @@ TEST_F(HeldPiecesTest, CutDropsWhatLiesBehind) {
     EXPECT_TRUE(pieces.empty());
     EXPECT_EQ(pieces.charge(), 0U);
     EXPECT_EQ(memory.used(), 0U);
+}
+
+// What SACK blocks would name, of at most `Count`.
+template <std::size_t Count>
+std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges_of(const HeldPieces& pieces,
+                                                               std::uint64_t newest) {
+    std::array<HeldPieces::Range, Count> ranges{};
+    const std::size_t count = pieces.ranges(newest, ranges);
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> named;
+    for (std::size_t i = 0; i < std::min(count, Count); ++i) {
+        named.emplace_back(ranges.at(i).begin, ranges.at(i).end);
+    }
+    EXPECT_LE(count, Count);
+    return named;
+}
+
+using Ranges = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+
+TEST_F(HeldPiecesTest, RangesNameTheNewestFirstThenTheLowest) {  // RFC 2018, 4
+    EXPECT_EQ(ranges_of<3>(pieces, 0), Ranges());
+    for (const std::uint64_t offset : {10U, 20U, 30U, 40U}) {
+        insert(offset, "abc");
+    }
+    EXPECT_EQ(ranges_of<3>(pieces, 30), (Ranges{{30, 33}, {10, 13}, {20, 23}}));
+    EXPECT_EQ(ranges_of<3>(pieces, 32), (Ranges{{30, 33}, {10, 13}, {20, 23}}));
+    EXPECT_EQ(ranges_of<3>(pieces, 10), (Ranges{{10, 13}, {20, 23}, {30, 33}}));
+    EXPECT_EQ(ranges_of<1>(pieces, 40), (Ranges{{40, 43}}));
+    EXPECT_EQ(ranges_of<4>(pieces, 20), (Ranges{{20, 23}, {10, 13}, {30, 33}, {40, 43}}));
+}
+
+TEST_F(HeldPiecesTest, RangesJoinWhatIsAdjacent) {
+    insert(10, "abc");
+    insert(13, "def");
+    insert(16, "ghi");
+    insert(30, "x");
+    EXPECT_EQ(ranges_of<3>(pieces, 14), (Ranges{{10, 19}, {30, 31}}));
+    EXPECT_EQ(ranges_of<3>(pieces, 30), (Ranges{{30, 31}, {10, 19}}));
+}
+
+TEST_F(HeldPiecesTest, RangesWithoutTheNewestAreTheLowest) {
+    insert(10, "abc");
+    insert(20, "abc");
+    EXPECT_EQ(ranges_of<3>(pieces, 15), (Ranges{{10, 13}, {20, 23}}));
+    EXPECT_EQ(ranges_of<3>(pieces, 0), (Ranges{{10, 13}, {20, 23}}));
+    EXPECT_EQ(ranges_of<3>(pieces, 99), (Ranges{{10, 13}, {20, 23}}));
 }
 
 TEST_F(HeldPiecesTest, GivesEverythingBack) {

@@ -240,6 +240,44 @@ TEST_F(StreamBufferTest, GapUpToTheFinEndsTheStream) {
     EXPECT_EQ(buffer.take_gap(), 2U);
 }
 
+TEST_F(StreamBufferTest, WhatIsPinnedIsKeptWhateverIsAcknowledged) {
+    add(0, "abcdef");
+    buffer.pin(2);
+    buffer.acknowledged(6);
+    buffer.release(6);
+    EXPECT_EQ(buffer.kept_begin(), 2U);
+    EXPECT_EQ(as_text(buffer.kept(2, 6)), "cdef");
+    EXPECT_EQ(rewritten(0, "UVWXYZ"), "UVcdef");
+    buffer.pin(5);
+    EXPECT_EQ(as_text(buffer.kept(5, 6)), "f");
+    buffer.pin(3);  // What was forgotten doesn't come back.
+    EXPECT_EQ(buffer.kept_begin(), 5U);
+    buffer.pin(UINT64_MAX);
+    EXPECT_EQ(buffer.kept_begin(), 6U);
+    EXPECT_FALSE(buffer.owns_memory());
+}
+
+TEST_F(StreamBufferTest, APinKeepsNothingMoreThanIsKeptAnyway) {
+    add(0, "abcdef");
+    buffer.pin(5);
+    buffer.acknowledged(3);
+    buffer.release(4);
+    EXPECT_EQ(buffer.kept_begin(), 3U);
+    EXPECT_EQ(as_text(buffer.kept(3, 6)), "def");
+    EXPECT_EQ(as_text(buffer.kept(4, 4)), "");
+}
+
+TEST_F(StreamBufferTest, SaysWhereTheLastGapEnds) {
+    add(0, "abc");
+    EXPECT_EQ(buffer.gap_end(), 0U);
+    buffer.add_gap(3, 4);
+    EXPECT_EQ(buffer.gap_end(), 0U);  // Not passed yet.
+    buffer.pin(0);
+    buffer.release(3);
+    EXPECT_EQ(buffer.gap_end(), 7U);
+    EXPECT_EQ(buffer.kept_begin(), 7U);  // A gap is behind all that is kept.
+}
+
 TEST_F(StreamBufferTest, MovesWithAllItHolds) {
     add(0, "abc");
     add(5, "f");

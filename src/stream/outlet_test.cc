@@ -1,0 +1,314 @@
+#include "stream/outlet.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+namespace haka::stream {
+namespace {
+
+constexpr std::size_t kMany = 256;
+
+// "hello world" has come when the outlet is made, nothing has left; the receiver accepts 1000.
+class OutletTest : public testing::Test {
+protected:
+    void start(std::string_view text = "hello world") {
+        input.add(0, as_bytes(text));
+        outlet = std::make_unique<Outlet>(memory, input, 0, 1000);
+    }
+    void add(std::uint64_t offset, std::string_view text) {
+        const std::uint64_t old_end = input.end();
+        input.add(offset, as_bytes(text));
+        ASSERT_TRUE(outlet->follow(old_end));
+    }
+    Outlet::Edited edit(std::uint64_t at, std::uint32_t erase, std::string_view insert,
+                        std::size_t patches_max = kMany) {
+        return outlet->edit(at, erase, as_bytes(insert), patches_max);
+    }
+    void send_all() {
+        outlet->decide(outlet->end());
+        outlet->note_sent(outlet->end());
+    }
+    [[nodiscard]] std::string_view text(std::uint64_t from, std::uint64_t to) const {
+        return as_text(outlet->bytes(from, to));
+    }
+    [[nodiscard]] std::string_view undecided() const { return as_text(outlet->undecided()); }
+
+    StreamMemory memory{TcpSettings{}};
+    StreamBuffer input{memory};
+    std::unique_ptr<Outlet> outlet;
+};
+
+TEST_F(OutletTest, BeginsWhereTheRulesStand) {
+    input.add(0, as_bytes("hello world"));
+    input.release(6);
+    outlet = std::make_unique<Outlet>(memory, input, 2, 30);
+    EXPECT_EQ(outlet->acked(), 2U);
+    EXPECT_EQ(outlet->sent(), 6U);
+    EXPECT_EQ(outlet->decided(), 6U);
+    EXPECT_EQ(outlet->end(), 11U);
+    EXPECT_EQ(outlet->told_ack(), 2U);
+    EXPECT_EQ(outlet->told_edge(), 30U);
+    EXPECT_EQ(undecided(), "world");
+    EXPECT_EQ(text(0, 11), "hello world");
+    EXPECT_FALSE(outlet->edited());
+    EXPECT_FALSE(outlet->is_plain());
+}
+
+TEST_F(OutletTest, ShowsTheRulesWhatTheyMadeOfIt) {
+    start();
+    EXPECT_EQ(edit(0, 5, "goodbye, cruel"), Outlet::Edited::Done);
+    EXPECT_EQ(undecided(), "goodbye, cruel world");
+    EXPECT_TRUE(outlet->edited());
+    EXPECT_EQ(edit(7, 7, ""), Outlet::Edited::Done);
+    EXPECT_EQ(edit(outlet->end(), 0, "!"), Outlet::Edited::Done);
+    EXPECT_EQ(undecided(), "goodbye world!");
+    add(11, "?");
+    EXPECT_EQ(undecided(), "goodbye world!?");
+}
+
+TEST_F(OutletTest, KeepsWhatWasDecidedUntilItIsAcknowledged) {
+    start();
+    ASSERT_EQ(edit(0, 5, "HI"), Outlet::Edited::Done);
+    EXPECT_EQ(outlet->decide(4), 0U);
+    EXPECT_EQ(outlet->decided(), 4U);
+    EXPECT_EQ(undecided(), "orld");
+    outlet->note_sent(3);
+    EXPECT_EQ(text(0, 8), "HI world");
+    outlet->acknowledge(2, 500);
+    EXPECT_EQ(outlet->acked(), 2U);
+    EXPECT_EQ(outlet->acked_input(), 5U);
+    EXPECT_EQ(text(2, 8), " world");
+    EXPECT_EQ(outlet->window_end(), 1000U);  // A right edge is never withdrawn.
+    send_all();
+    outlet->acknowledge(8, 2000);
+    EXPECT_EQ(outlet->acked_input(), 11U);
+    EXPECT_EQ(outlet->window_end(), 2000U);
+}
+
+TEST_F(OutletTest, DecidingStaysInsideWhatIsThere) {
+    start();
+    outlet->decide(UINT64_MAX);
+    EXPECT_EQ(outlet->decided(), 11U);
+    outlet->decide(3);
+    EXPECT_EQ(outlet->decided(), 11U);
+}
+
+TEST_F(OutletTest, IsOnlyAShiftOnceEverythingEditedIsAcknowledged) {
+    start();
+    ASSERT_EQ(edit(0, 0, ">>> "), Outlet::Edited::Done);
+    send_all();
+    add(11, "and more");
+    outlet->acknowledge(8, 1000);
+    EXPECT_TRUE(outlet->map().empty());
+    EXPECT_EQ(outlet->map().shift(), 4U);
+    EXPECT_FALSE(outlet->edited());
+    EXPECT_EQ(text(8, 23), "o worldand more");
+    EXPECT_EQ(outlet->end(), 23U);
+    ASSERT_EQ(edit(15, 3, "or"), Outlet::Edited::Done);  // And once more.
+    EXPECT_EQ(text(8, 22), "o worldor more");
+    send_all();
+    outlet->acknowledge(22, 1000);
+    EXPECT_EQ(outlet->acked_input(), 19U);
+    EXPECT_FALSE(outlet->is_plain());  // Its numbers differ for ever.
+}
+
+TEST_F(OutletTest, IsPlainWhenNothingWasEditedAndAllHasLeft) {
+    start();
+    outlet->decide(11);
+    outlet->note_sent(5);
+    EXPECT_FALSE(outlet->is_plain());
+    outlet->note_sent(11);
+    EXPECT_TRUE(outlet->is_plain());
+    outlet->tell(3, 1000);
+    EXPECT_FALSE(outlet->is_plain());
+    outlet->acknowledge(3, 1000);
+    EXPECT_TRUE(outlet->is_plain());
+}
+
+TEST_F(OutletTest, AnAckReachesNoFurtherThanWhatLeft) {  // As in files: ACKs before their bytes.
+    start();
+    outlet->decide(11);
+    outlet->note_sent(4);
+    outlet->acknowledge(500, 2000);
+    EXPECT_EQ(outlet->acked(), 4U);
+    outlet->note_sent(11);
+    EXPECT_EQ(text(4, 11), "o world");
+    outlet->acknowledge(2, 100);
+    EXPECT_EQ(outlet->acked(), 4U);
+    EXPECT_EQ(outlet->window_end(), 2000U);
+}
+
+TEST_F(OutletTest, KeepsBytesThatWereAcknowledgedBeforeTheyCame) {
+    input.acknowledged(100);
+    input.add(0, as_bytes("hello"));
+    input.release(5);
+    outlet = std::make_unique<Outlet>(memory, input, 100, 1000);
+    EXPECT_EQ(outlet->acked(), 5U);
+    add(5, " world");
+    EXPECT_EQ(undecided(), " world");
+    ASSERT_EQ(edit(6, 5, "you"), Outlet::Edited::Done);
+    outlet->decide(9);
+    EXPECT_EQ(text(outlet->sent(), 9), " you");
+    outlet->note_sent(9);
+    EXPECT_LE(outlet->kept_begin(), outlet->sent());
+}
+
+TEST_F(OutletTest, WhatIsNotSentStaysThoughItIsDecidedAndAcknowledged) {
+    start();
+    input.acknowledged(11);
+    outlet->decide(11);
+    EXPECT_EQ(text(0, 11), "hello world");
+    outlet->note_sent(11);
+    EXPECT_EQ(outlet->kept_begin(), 11U);
+}
+
+TEST_F(OutletTest, ErasedBytesAreAcknowledgedWithWhatStoodBeforeThem) {
+    start();
+    ASSERT_EQ(edit(5, 6, ""), Outlet::Edited::Done);
+    send_all();
+    EXPECT_EQ(outlet->end(), 5U);
+    EXPECT_EQ(outlet->acked_input(), 0U);
+    outlet->acknowledge(5, 1000);
+    EXPECT_EQ(outlet->acked_input(), 11U);
+}
+
+TEST_F(OutletTest, AStreamErasedWholeIsAcknowledgedAtOnce) {
+    start();
+    ASSERT_EQ(edit(0, 11, ""), Outlet::Edited::Done);
+    send_all();
+    EXPECT_EQ(outlet->acked_input(), 11U);
+    EXPECT_EQ(outlet->end(), 0U);
+}
+
+TEST_F(OutletTest, TheSendersEdgeIsWhereTheReceiversLies) {
+    start();
+    EXPECT_EQ(outlet->input_edge(), 1000U);
+    ASSERT_EQ(edit(0, 5, "a longer one"), Outlet::Edited::Done);  // 7 more.
+    EXPECT_EQ(outlet->input_edge(), 993U);
+    outlet->tell(4, 1000);
+    outlet->tell(2, 500);
+    EXPECT_EQ(outlet->told_ack(), 4U);
+    EXPECT_EQ(outlet->told_edge(), 1000U);
+}
+
+TEST_F(OutletTest, AWindowThatEndsInsideTheBytesAtHandIsTranslated) {
+    input.add(0, as_bytes("hello world"));
+    outlet = std::make_unique<Outlet>(memory, input, 0, 8);
+    EXPECT_EQ(outlet->input_edge(), 8U);
+    ASSERT_EQ(edit(0, 5, "a longer one"), Outlet::Edited::Done);
+    EXPECT_EQ(outlet->input_edge(), 4U);  // The fifth byte stands for all the rest.
+}
+
+TEST_F(OutletTest, OwesWhatTheSenderWasToldHasArrived) {
+    start();
+    outlet->decide(11);
+    outlet->note_sent(11);
+    EXPECT_FALSE(outlet->owes());
+    outlet->tell(6, 1000);
+    EXPECT_TRUE(outlet->owes());
+    outlet->acknowledge(6, 1000);
+    EXPECT_FALSE(outlet->owes());
+    outlet->tell(11, 1000);
+    EXPECT_TRUE(outlet->owes());
+    outlet->acknowledge(11, 1000);
+    EXPECT_FALSE(outlet->owes());
+}
+
+TEST_F(OutletTest, OwesWhatWasInsertedBehindAllThatTheSenderKnows) {
+    start();
+    send_all();
+    outlet->acknowledge(11, 1000);
+    outlet->tell(11, 1000);
+    ASSERT_EQ(edit(11, 0, "a page"), Outlet::Edited::Done);
+    EXPECT_FALSE(outlet->owes());
+    send_all();
+    EXPECT_TRUE(outlet->owes());
+    outlet->acknowledge(17, 1000);
+    EXPECT_FALSE(outlet->owes());
+    EXPECT_EQ(outlet->acked_input(), 11U);
+}
+
+TEST_F(OutletTest, RefusesMorePatchesThanAllowed) {
+    start();
+    ASSERT_EQ(edit(0, 1, "H", 2), Outlet::Edited::Done);
+    ASSERT_EQ(edit(4, 1, "O", 2), Outlet::Edited::Done);
+    EXPECT_EQ(edit(8, 1, "R", 2), Outlet::Edited::TooMany);
+    EXPECT_EQ(undecided(), "HellO world");
+    EXPECT_EQ(edit(10, 1, "D", 3), Outlet::Edited::Done);
+}
+
+TEST_F(OutletTest, WithoutMemoryAnEditChangesNothing) {
+    TcpSettings settings;
+    settings.stream_memory_max = 1024;
+    StreamMemory little(settings);
+    StreamBuffer buffer(little);
+    buffer.add(0, as_bytes("hello"));
+    Outlet tight(little, buffer, 0, 1000);
+    const std::string many(2000, 'x');
+    EXPECT_EQ(tight.edit(0, 0, as_bytes(many), kMany), Outlet::Edited::NoMemory);
+    EXPECT_EQ(as_text(tight.undecided()), "hello");
+    EXPECT_TRUE(tight.map().empty());
+    EXPECT_EQ(tight.edit(0, 1, as_bytes("H"), kMany), Outlet::Edited::Done);
+    EXPECT_EQ(as_text(tight.undecided()), "Hello");
+}
+
+TEST_F(OutletTest, SaysWhenItCannotFollow) {
+    TcpSettings settings;
+    settings.stream_memory_max = 1024;  // The input can grow once, its copy cannot.
+    StreamMemory little(settings);
+    StreamBuffer buffer(little);
+    buffer.add(0, as_bytes("hello"));
+    Outlet tight(little, buffer, 0, 1000);
+    ASSERT_EQ(tight.edit(0, 1, as_bytes("H"), kMany), Outlet::Edited::Done);
+    const std::string many(260, 'x');
+    ASSERT_EQ(buffer.add(5, as_bytes(many)).refused, Event::None);
+    EXPECT_FALSE(tight.follow(5));
+}
+
+TEST_F(OutletTest, GoesOnBehindAGap) {
+    start();
+    ASSERT_EQ(edit(0, 5, "HI"), Outlet::Edited::Done);
+    send_all();
+    const std::uint64_t old_end = input.end();
+    input.add_gap(11, 9);
+    ASSERT_TRUE(outlet->follow(old_end));
+    EXPECT_EQ(outlet->acked(), 17U);  // 20 input bytes, three less.
+    EXPECT_EQ(outlet->sent(), 17U);
+    EXPECT_EQ(outlet->decided(), 17U);
+    EXPECT_EQ(outlet->end(), 17U);
+    EXPECT_EQ(outlet->told_ack(), 20U);
+    EXPECT_FALSE(outlet->edited());
+    add(20, "behind");
+    EXPECT_EQ(undecided(), "behind");
+    ASSERT_EQ(edit(17, 0, "far "), Outlet::Edited::Done);
+    EXPECT_EQ(undecided(), "far behind");
+}
+
+TEST_F(OutletTest, FollowsBytesThatWaitedBehindAGap) {
+    start();
+    input.add_gap(11, 9);
+    add(20, "behind");
+    EXPECT_EQ(undecided(), "hello world");
+    outlet->decide(11);
+    outlet->note_sent(11);
+    ASSERT_TRUE(outlet->follow(20));
+    EXPECT_EQ(outlet->sent(), 20U);
+    EXPECT_EQ(undecided(), "behind");
+}
+
+TEST_F(OutletTest, GivesEverythingBack) {
+    start();
+    ASSERT_EQ(edit(0, 5, "HI"), Outlet::Edited::Done);
+    input.acknowledged(11);
+    send_all();
+    EXPECT_GT(memory.used(), 0U);
+    outlet.reset();
+    EXPECT_EQ(memory.used(), 0U);
+    EXPECT_FALSE(input.owns_memory());
+}
+
+}  // namespace
+}  // namespace haka::stream
