@@ -79,7 +79,8 @@ void Outlet::acknowledge(std::uint64_t acked, std::uint64_t window_end) {
     input_->acknowledged(map_.acked_input(acked_));
     if (bytes_.active()) {
         bytes_.drop_before(acked_);
-        if (map_.empty()) {
+        // Not while the input still has what was erased there, undecided.
+        if (map_.empty() && input_->kept_begin() >= acked_input()) {
             bytes_.stop();
         }
     }

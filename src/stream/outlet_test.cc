@@ -183,6 +183,22 @@ TEST_F(OutletTest, AStreamErasedWholeIsAcknowledgedAtOnce) {
     EXPECT_EQ(outlet->end(), 0U);
 }
 
+TEST_F(OutletTest, UndecidedBytesThatWereErasedDoNotComeBackWithAnAck) {
+    start();
+    send_all();
+    add(11, "a long line that is erased, and a tail");
+    ASSERT_EQ(edit(11, 32, ""), Outlet::Edited::Done);
+    outlet->acknowledge(11, 1000);
+    EXPECT_EQ(outlet->kept_begin(), 11U);
+    EXPECT_EQ(undecided(), "a tail");
+    ASSERT_EQ(edit(11, 0, "> "), Outlet::Edited::Done);
+    EXPECT_EQ(undecided(), "> a tail");
+    send_all();
+    outlet->acknowledge(19, 1000);
+    EXPECT_EQ(outlet->acked_input(), 49U);
+    EXPECT_FALSE(outlet->edited());
+}
+
 TEST_F(OutletTest, TheSendersEdgeIsWhereTheReceiversLies) {
     start();
     EXPECT_EQ(outlet->input_edge(), 1000U);
