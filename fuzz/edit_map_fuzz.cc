@@ -62,11 +62,9 @@ private:
                 const std::uint64_t at = floor_ + byte() % (end - floor_ + 1);
                 const auto erase = static_cast<std::uint32_t>(byte() % (end - at + 1));
                 const std::size_t size = end < kBytesMax ? byte() % 16 : 0;
-                const std::size_t patches_max = kind < 32 ? kind / 8 : 64;
                 const std::vector<std::uint8_t> insert(size);
-                require(
-                    map_.edit(floor_, at, erase, static_cast<std::uint32_t>(size), patches_max) ==
-                    model_.edit(floor_, at, erase, insert, patches_max));
+                map_.edit(floor_, at, erase, static_cast<std::uint32_t>(size), SIZE_MAX);
+                require(model_.edit(floor_, at, erase, insert, SIZE_MAX));
             }
         }
     }

@@ -117,25 +117,14 @@ private:
         model_.append(truth(old_end, buffer_->end()));
     }
 
-    void edit(bool few) {
+    void edit() {
         const std::uint64_t at =
             outlet_->decided() + below(outlet_->end() - outlet_->decided() + 1);
         const auto erase = static_cast<std::uint32_t>(below(outlet_->end() - at + 1));
         const std::uint64_t size = outlet_->end() < kBytesMax ? below(40) : 0;
         const std::vector<std::uint8_t> insert(size, byte());
-        const std::size_t patches_max = few ? 3 : 256;
-        test::EditModel edited = model_;
-        const bool fits = edited.edit(outlet_->decided(), at, erase, insert, patches_max);
-        switch (outlet_->edit(at, erase, insert, patches_max)) {
-            case Outlet::Edited::Done:
-                require(fits);
-                model_ = std::move(edited);
-                return;
-            case Outlet::Edited::TooMany:
-                require(!fits);
-                return;
-            case Outlet::Edited::NoMemory:
-                return;
+        if (outlet_->edit(at, erase, insert, SIZE_MAX)) {
+            require(model_.edit(outlet_->decided(), at, erase, insert, SIZE_MAX));
         }
     }
 
@@ -173,7 +162,7 @@ private:
                 return;
             case 5:
             case 6:
-                edit(kind < 64);
+                edit();
                 return;
             default:
                 add(kind < 32);

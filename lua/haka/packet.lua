@@ -28,7 +28,6 @@ local STATUS = {
     [10] = "there is a connection of this packet already",
     [11] = "a connection begins with a SYN, and this packet is none",
     [12] = "a packet that a policy sent may not send another one on its way down",
-    [13] = "too many edits are unacknowledged (tcp.edits_max)",
     [14] = "the stream has ended: its FIN has left",
     [16] = "no stream is at hand",
     [17] = "too many bytes are unacknowledged (tcp.edited_bytes_max)",

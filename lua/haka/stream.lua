@@ -88,7 +88,8 @@ function methods.find(self, text, keep)
     local at = c.position - s.base
     local found = api.find(s.data + at, c.limit - c.position, text, #text, partial_out)
     if found >= 0 then return found end
-    if keep and partial_out[0] ~= 0 then
+    local ended = s.eof ~= 0 and c.limit == s.base + s.size   -- Nothing can complete it.
+    if keep and not ended and partial_out[0] ~= 0 then
         local tail = c.limit - tonumber(partial_out[0])
         if c.tail < c.position or tail < c.tail then c.tail = tail end
     end

@@ -178,11 +178,15 @@ void Worker::finish_streams(flow::Connection& connection, Item* item) {
             return;
         }
         context_.streams = nullptr;
+        if (connection.state == State::Closed) {
+            continue;  // Behind a RST nothing leaves.
+        }
         for (const bool shown : {of_client, !of_client}) {
             if (shown == of_client || other_edited_) {
                 (void)settle(connection, listener, shown);
             }
-            if (!shaper_.push(item, connection, listener, shown, from_client_, now_)) {
+            if (!shaper_.push(item, connection, listener, shown, from_client_, now_) ||
+                !pass_gaps(item, connection)) {
                 return;
             }
         }
@@ -236,16 +240,35 @@ void Worker::settle_decisions(Item* item) {
 }
 
 // The packet at hand does not leave, so its bytes and FIN aren't counted as received.
+output::Received Worker::received_so_far(const flow::Connection& connection, bool at_hand) const {
+    output::Received received;
+    for (const bool of_client : {true, false}) {
+        const flow::Half& half = connection.half(of_client);
+        const bool mine = at_hand && of_client == from_client_;
+        const std::uint64_t fin = mine ? fin_before_ : half.fin_offset;
+        std::uint64_t sent = mine ? sent_before_ : half.sent_end;
+        sent += fin <= sent ? 1 : 0;
+        std::uint64_t arrives = sent;
+        const Lane* const lane =
+            connection.listener == flow::kNoIndex
+                ? nullptr
+                : listeners_->at(connection.listener).lanes.at(of_client ? 0 : 1).get();
+        if (lane != nullptr) {
+            arrives = lane->outlet.sent() + (lane->fin_sent ? 1 : 0);
+            sent = lane->outlet.map().acked_input(lane->outlet.sent()) + (lane->fin_sent ? 1 : 0);
+        }
+        (of_client ? received.sent_by_client : received.sent_by_server) = sent;
+        (of_client ? received.by_server : received.by_client) = arrives;
+    }
+    return received;
+}
+
 void Worker::send_resets(flow::Connection& connection, const Item* item) {
     flow::Connection seen = connection;
-    output::Received received{.by_server = connection.half(true).sent_end,
-                              .by_client = connection.half(false).sent_end};
     std::vector<std::uint8_t> link;
     reset_link_ = LinkType::Ethernet;
     reset_interface_ = 0;
     if (item != nullptr) {
-        (from_client_ ? received.by_server : received.by_client) = sent_before_;
-        seen.half(from_client_).fin_offset = fin_before_;
         const ByteView header = item->frame.bytes().first(item->headers.net);
         link.assign(header.begin(), header.end());
         reset_link_ = item->frame.link;
@@ -263,19 +286,15 @@ void Worker::send_resets(flow::Connection& connection, const Item* item) {
         reset_interface_ = last_interface_;
         link = wire::default_link_header(reset_link_, is_ipv4 ? Family::Ipv4 : Family::Ipv6);
     }
-    if (connection.listener != flow::kNoIndex) {
-        // In the space of the one that receives them.
-        const Listener& listener = listeners_->at(connection.listener);
-        for (const bool of_client : {true, false}) {
-            const Lane* const lane = listener.lanes.at(of_client ? 0 : 1).get();
-            if (lane == nullptr) {
-                continue;
-            }
-            (of_client ? received.by_server : received.by_client) = lane->outlet.sent();
-            seen.half(of_client).fin_offset = lane->fin_sent ? lane->outlet.sent() : UINT64_MAX;
-        }
+    const std::size_t before = resets_.size();
+    output::make_resets(seen, received_so_far(connection, item != nullptr), link, reset_link_,
+                        resets_);
+    for (std::size_t i = before; i < resets_.size(); ++i) {
+        // Live, the one to the client comes from the server's side.
+        const bool other_side = resets_[i].to_client != connection.client_on_second;
+        resets_[i].interface =
+            options_.mode == stream::Mode::Live ? (other_side ? 1 : 0) : reset_interface_;
     }
-    output::make_resets(seen, received, link, reset_link_, resets_);
 }
 
 // The connections that the input leaves behind, by id. Nobody who would see it: they are counted.

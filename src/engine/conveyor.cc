@@ -2,7 +2,24 @@
 
 #include <algorithm>
 
+#include "wire/icmp_quote.h"
+
 namespace haka::engine {
+
+namespace {
+
+// An ICMP error belongs to the worker of the connection that it quotes.
+wire::Headers owner_headers(const wire::Headers& headers, const Frame& frame) {
+    wire::Headers owner = headers;
+    wire::IcmpQuote quote;
+    if (wire::find_icmp_quote(headers, frame.bytes(), quote)) {
+        owner.ip_version = quote.ip_version;
+        owner.net = quote.addresses - (quote.ip_version == 4 ? 12 : 8);
+    }
+    return owner;
+}
+
+}  // namespace
 
 Conveyor::Conveyor(capture::FileReader& reader, capture::Filter* filter, std::uint32_t workers,
                    std::uint64_t seed)
@@ -51,7 +68,8 @@ void Conveyor::spread(std::vector<Frame>& frames) const {
     for (Frame& frame : frames) {
         const wire::Headers headers = wire::find_headers(frame.link, frame.bytes());
         frame.worker = static_cast<std::uint16_t>(
-            flow::hash_address_pair(headers, frame.data, spread_key_) % workers_);
+            flow::hash_address_pair(owner_headers(headers, frame), frame.data, spread_key_) %
+            workers_);
     }
 }
 

@@ -211,7 +211,7 @@ void Worker::send_pending() {
                       .original_size = static_cast<std::uint32_t>(reset.bytes.size()),
                       .when = now_,
                       .number = order_.packet,
-                      .interface = reset_interface_,
+                      .interface = reset.interface,
                       .link = reset_link_};
         item.injected = true;
         account(item);

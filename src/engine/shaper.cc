@@ -29,6 +29,11 @@ output::Numbers numbers_of(Item& item) {
             item.headers.payload - item.headers.transport};
 }
 
+// Data before the handshake's end would be refused.
+bool is_open(const flow::Connection& connection) {
+    return connection.half(true).syn_acked && connection.half(false).syn_acked;
+}
+
 bool is_plain_ack(const Item& item, const Segment& segment) {
     return (segment.flags & (kSyn | kFin | kRst)) == 0 && item.headers.end == item.headers.payload;
 }
@@ -79,9 +84,10 @@ void Shaper::read_answer(const flow::Connection& connection, Listener& listener,
 
 void Shaper::take_answer(flow::Connection& connection, Listener& listener, bool from_client,
                          const Segment& segment, const Judgement& judgement, Instant now) {
-    if ((segment.flags & kAck) == 0 || (segment.flags & kSyn) != 0) {
+    if ((segment.flags & kAck) == 0) {
         return;
     }
+    const bool scaled = (segment.flags & kSyn) == 0;
     Lane& lane = *place(listener, !from_client);
     stream::Outlet& outlet = lane.outlet;
     std::uint64_t acked = 0;
@@ -91,8 +97,11 @@ void Shaper::take_answer(flow::Connection& connection, Listener& listener, bool 
             return;
         }
         acked = std::min(static_cast<std::uint64_t>(answered_), outlet.sent());
-        window_end = acked + (std::uint64_t{segment.window} << window_scale(
-                                  connection.half(from_client), connection.half(!from_client)));
+        window_end =
+            acked +
+            (std::uint64_t{segment.window}
+             << (scaled ? window_scale(connection.half(from_client), connection.half(!from_client))
+                        : 0));
         const bool repeats = acked == outlet.acked() && acked < outlet.sent() &&
                              segment.payload_size == 0 && window_end <= outlet.window_end();
         lane.repeats_seen = repeats ? lane.repeats_seen + 1 : 0;
@@ -120,8 +129,13 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     const auto output = static_cast<std::uint64_t>(answered_);
     std::uint64_t ack = std::max(outlet.told_ack(), outlet.acked_input());
     const bool fin = output > outlet.sent();
-    if (output < outlet.acked()) {
+    if (output < outlet.acked() && output >= outlet.map().exact_from()) {
         ack = std::min(ack, outlet.map().acked_input(output));  // An old one stays old.
+    }
+    if (live() && (segment.flags & kSyn) == 0 && outlet.acked() == outlet.sent() &&
+        outlet.sent() == outlet.decided() && outlet.decided() < outlet.end()) {
+        // All that left has arrived, and the rest waits for a rule: from now on it is ours.
+        ack = std::max(ack, lane.input->end());
     }
     const std::uint64_t edge = edge_for(lane);
     const bool news = ack > outlet.told_ack() || edge > outlet.told_edge() || fin;
@@ -132,8 +146,10 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     half.window_end = std::max(half.window_end, outlet.told_edge());
     const bool shifted_only = outlet.map().empty() && outlet.sent() == outlet.end() &&
                               outlet.told_ack() <= outlet.acked_input();
-    if (!shifted_only && (segment.flags & kSyn) == 0) {
-        const std::uint8_t scale = window_scale(from, half);
+    const std::uint8_t scale = window_scale(from, half);
+    const std::uint64_t own_edge = ack + (std::uint64_t{segment.window} << scale);
+    const bool withdraws = own_edge + (std::uint64_t{1} << scale) <= outlet.told_edge();
+    if ((!shifted_only || withdraws) && (segment.flags & (kSyn | kRst)) == 0) {
         const std::uint64_t room = outlet.told_edge() - std::min(ack, outlet.told_edge());
         const std::uint64_t window = (room + (std::uint64_t{1} << scale) - 1) >> scale;
         numbers.set_window(static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX)));
@@ -163,8 +179,12 @@ bool Shaper::shape(Item& item, flow::Connection& connection, Listener& listener,
             mine->head = output::head_of(item.frame, item.headers);
         }
         if (judgement.size != 0 || (segment.flags & kFin) != 0) {
-            going = carry(scene, item, *mine, segment, judgement) &&
-                    (!live() || answer_sender(scene, *mine, judgement));
+            going = carry(scene, item, *mine, segment, judgement);
+            if (going && live() && is_open(connection)) {
+                const bool news = judgement.ack_advanced && !scene.left;
+                going = (!news || send_bare_ack(scene, *mine)) &&
+                        answer_sender(scene, *mine, judgement);
+            }
         } else {
             going = pass_bare(scene, item, *mine, segment, useful);
         }
@@ -236,6 +256,7 @@ bool Shaper::carry(Scene& scene, Item& item, Lane& lane, const Segment& segment,
     const Half& half = scene.connection.half(scene.from_client);
     const std::uint64_t begin = judgement.offset;
     const std::uint64_t end = begin + judgement.size;
+    const stream::Outlet& outlet = lane.outlet;
     const bool fin = (segment.flags & kFin) != 0 && half.fin_offset == end;
     if (item.headers.cut != 0) {
         // A gap begins in it: what is there leaves as it is.
@@ -248,6 +269,14 @@ bool Shaper::carry(Scene& scene, Item& item, Lane& lane, const Segment& segment,
     if (end <= lane.carried && (!fin || lane.fin_sent)) {
         return send_again(scene, item, lane, segment, begin, end);
     }
+    if ((segment.flags & kSyn) != 0) {
+        return let_out_syn(scene, item, lane);
+    }
+    if (outlet.sent() > lane.carried_out && !lane.carriers.empty() &&
+        lane.carriers.front().begin <= begin && end <= lane.carriers.front().end) {
+        scene.again = true;
+        return send_again(scene, item, lane, segment, begin, end);  // A part of it waits.
+    }
     add_carrier(lane, {.begin = begin,
                        .end = end,
                        .fin = fin,
@@ -255,6 +284,28 @@ bool Shaper::carry(Scene& scene, Item& item, Lane& lane, const Segment& segment,
                        .at_hand = true,
                        .head = {}});
     return send_carriers(scene, lane, &item);
+}
+
+// A SYN with data (RFC 7413) leaves with what the rules made of it, if that is decided and fits.
+// Else it leaves without: its receiver then says that nothing came, and the client sends it again.
+bool Shaper::let_out_syn(Scene& scene, Item& item, Lane& lane) {
+    const stream::Outlet& outlet = lane.outlet;
+    const output::Head head = output::head_of(item.frame, item.headers);
+    const std::uint8_t* const tcp = item.frame.data + item.headers.transport;
+    const bool whole = outlet.decided() == outlet.end() && outlet.acked() == 0 &&
+                       outlet.end() <= piece_max(scene, scene.from_client, head);
+    output::build_piece(head,
+                        {.seq = load_be32(tcp + 4),
+                         .ack_seq = load_be32(tcp + 8),
+                         .window = load_be16(tcp + 14),
+                         .flags = tcp[13]},
+                        {}, whole ? outlet.bytes(0, outlet.end()) : ByteView(), piece_);
+    if (whole) {
+        lane.carried = lane.input->end();
+        note_sent(scene, lane, outlet.end(), false);
+        lane.carried_out = outlet.sent();
+    }
+    return leave(scene, head, false, &scene.connection);
 }
 
 // A retransmission: the true bytes of the same place, as far as they have left.
@@ -268,19 +319,27 @@ bool Shaper::send_again(Scene& scene, Item& item, Lane& lane, const Segment& seg
     const std::uint64_t from = std::min(std::max(outlet.map().to_output(begin), known), to);
     const bool has_fin = (segment.flags & kFin) != 0;
     const bool fin = has_fin && lane.fin_sent && end == half.fin_offset;
-    scene.left = true;
     lane.timer.sent_again();
     if (from < to || fin) {
-        if (fin == has_fin && fits_as_is(lane, item, from, to)) {
+        scene.left = true;
+        if (fin == has_fin && end <= lane.carried && fits_as_is(lane, item, from, to)) {
             return let_out_as_is(scene, item, lane, from);
         }
-        return send_pieces(
-            scene, lane, scene.from_client, output::head_of(item.frame, item.headers),
-            {.from = from, .to = to, .fin = fin, .push = (segment.flags & kPsh) != 0}, true);
+        return send_pieces(scene, lane, scene.from_client,
+                           output::head_of(item.frame, item.headers),
+                           {.from = from,
+                            .to = to,
+                            .fin = fin,
+                            .push = (segment.flags & kPsh) != 0 && end <= lane.carried},
+                           true);
     }
     // Its receiver has it all, and shall say so again.
-    return outlet.acked() == 0 || send_probe(scene, lane, scene.from_client,
-                                             output::head_of(item.frame, item.headers), false);
+    if (outlet.acked() == 0) {
+        return true;
+    }
+    scene.left = true;
+    return send_probe(scene, lane, scene.from_client, output::head_of(item.frame, item.headers),
+                      false);
 }
 
 void Shaper::add_carrier(Lane& lane, Carrier carrier) {
@@ -347,6 +406,9 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         lane.carried_out = outlet.sent();
     }
     while (true) {
+        if (!is_open(scene.connection)) {
+            break;
+        }
         const std::uint64_t sendable =
             live() ? std::min(outlet.decided(), std::max(outlet.window_end(), outlet.sent()))
                    : outlet.decided();

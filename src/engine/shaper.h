@@ -82,7 +82,8 @@ private:
         Instant now;
         std::uint32_t timestamp = 0;  // Of the item.
         bool has_timestamp = false;
-        bool left = false;  // Bytes of the item's direction have left.
+        bool left = false;   // Bytes of the item's direction have left.
+        bool again = false;  // They had left before, and the rest of the item waits still.
     };
 
     [[nodiscard]] bool live() const { return mode_ == stream::Mode::Live; }
@@ -103,6 +104,7 @@ private:
     bool pass_bare(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment, bool useful);
     bool carry(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment,
                const stream::Judgement& judgement);
+    bool let_out_syn(Scene& scene, Item& item, Lane& lane);
     bool send_again(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment,
                     std::uint64_t begin, std::uint64_t end);
     [[nodiscard]] static bool fits_as_is(const Lane& lane, const Item& item, std::uint64_t from,
@@ -127,6 +129,7 @@ private:
                      Stretch stretch, bool first_is_item);
     bool send_probe(Scene& scene, Lane& lane, bool of_client, const output::Head& head,
                     bool injected);
+    bool send_bare_ack(Scene& scene, const Lane& lane);
     bool answer_sender(Scene& scene, Lane& lane, const stream::Judgement& judgement);
     bool send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest);
     bool recover(Scene& scene, Lane& lane, bool of_client);

@@ -58,6 +58,7 @@ bool Shaper::leave(Scene& scene, const output::Head& head, bool injected,
                   .link = head.link};
     wire::find_headers(head.link, piece_, item.headers);
     item.changed = !injected;
+    item.joined = scene.item != nullptr && scene.item->joined && !injected;  // To be cut anew.
     item.injected = injected;
     return exit_->let_out(item, connection);
 }
@@ -92,7 +93,7 @@ Shaper::Answer Shaper::newest_answer(const Scene& scene, bool of_client, const o
     const std::uint64_t acked = lane != nullptr ? lane->outlet.told_ack() : other.acked;
     const std::uint64_t edge = lane != nullptr ? lane->outlet.told_edge() : other.window_end;
     const std::uint32_t newest = to_seq(other.isn, acked) + (other.fin_acked ? 1 : 0);
-    if (circle_distance(newest, answer.ack_seq) < 0) {
+    if (circle_distance(newest, answer.ack_seq) <= 0) {
         return answer;
     }
     const std::uint8_t scale =
@@ -110,10 +111,10 @@ void Shaper::freshen(const Scene& scene, const Lane& lane, bool of_client,
     output::Numbers numbers(piece_.data() + head.headers.transport,
                             head.headers.payload - head.headers.transport);
     if (live()) {
-        const auto& newest = scene.listener->timestamps;
-        numbers.set_newer_timestamps(newest.at(of_client ? 0 : 1), newest.at(of_client ? 1 : 0));
+        numbers.set_newer_timestamp(scene.listener->timestamps.at(of_client ? 0 : 1));
+        numbers.set_newer_echo(scene.connection.half(!of_client).timestamp_recent);
     } else if (lane.has_timestamp) {
-        numbers.set_newer_timestamps(lane.newest_timestamp, 0x8000'0000U);
+        numbers.set_newer_timestamp(lane.newest_timestamp);
     }
 }
 
@@ -196,7 +197,6 @@ output::Head Shaper::answer_head(const Scene& scene, bool of_client, const Frame
                                   .echo = other.timestamp_recent};
     if (scene.listener != nullptr) {
         timestamps.value = scene.listener->timestamps.at(of_client ? 0 : 1);
-        timestamps.echo = scene.listener->timestamps.at(of_client ? 1 : 0);
     }
     output::Head head = output::answer_to(frame, headers, timestamps);
     const Lane* const lane = lane_at(scene.listener, !of_client);
@@ -224,6 +224,21 @@ std::uint64_t Shaper::edge_for(const Lane& lane) const {
     return std::max(edge, outlet.told_edge());
 }
 
+// The packet's bytes don't leave, but what it says of the other end's is news.
+bool Shaper::send_bare_ack(Scene& scene, const Lane& lane) {
+    const output::Head head =
+        output::plain_head(output::head_of(scene.item->frame, scene.item->headers));
+    const Half& half = scene.connection.half(scene.from_client);
+    output::build_piece(head,
+                        {.seq = to_seq(half.isn, lane.outlet.sent()) + (lane.fin_sent ? 1 : 0),
+                         .ack_seq = ack_of(head),
+                         .window = window_of(head),
+                         .flags = kAck},
+                        {}, {}, piece_);
+    freshen(scene, lane, scene.from_client, head);
+    return leave(scene, head, true, nullptr);
+}
+
 // What the receiver can't say, because it hasn't seen the packet: that bytes have come.
 bool Shaper::answer_sender(Scene& scene, Lane& lane, const stream::Judgement& judgement) {
     stream::Outlet& outlet = lane.outlet;
@@ -236,17 +251,29 @@ bool Shaper::answer_sender(Scene& scene, Lane& lane, const stream::Judgement& ju
         }
         return send_ack(scene, lane, !scene.from_client, judgement.offset);
     }
+    const bool silent = !scene.left && judgement.size != 0;
+    if (silent && outlet.sent() < outlet.decided()) {
+        // It waits for the window. Its sender must hear of the window from the receiver.
+        const output::Head head = output::head_of(scene.item->frame, scene.item->headers);
+        if (outlet.acked() == outlet.sent() &&
+            !send_probe(scene, lane, scene.from_client, head, true)) {
+            return false;
+        }
+        arm(scene, lane, scene.from_client);
+        return true;
+    }
     std::uint64_t ack = outlet.told_ack();
-    if (!scene.left && judgement.size != 0 && outlet.decided() < outlet.end()) {
+    if ((silent || scene.again) && outlet.decided() < outlet.end()) {
         ack = in_order;  // From now on their delivery is ours.
     } else if (outlet.acked() == outlet.sent()) {
         ack = std::max(ack, outlet.acked_input());  // Erased: nobody will acknowledge them.
     }
-    // A resend of what we acknowledged, or bytes of which nothing leaves.
-    const bool unanswered = !scene.left && judgement.size != 0;
-    if (ack > outlet.told_ack() || unanswered) {
+    const bool again = silent && judgement.offset + judgement.size <= ack;
+    if (ack > outlet.told_ack() || again) {
         outlet.tell(ack, outlet.told_edge());
         outlet.tell(ack, edge_for(lane));
+        Half& half = scene.connection.half(scene.from_client);
+        half.window_end = std::max(half.window_end, outlet.told_edge());
         if (!send_ack(scene, lane, !scene.from_client, judgement.offset)) {
             return false;
         }

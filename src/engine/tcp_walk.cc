@@ -166,6 +166,7 @@ flow::Connection* Worker::make_connection(Item& item) {
         return nullptr;
     }
     connection->client_is_low = item.key.source_is_low;
+    connection->client_on_second = (item.frame.interface & 1U) != 0;
     summary_.connections += 1;
     summary_.connections_peak = std::max<std::uint64_t>(summary_.connections_peak, table_.size());
     return connection;
@@ -298,7 +299,7 @@ void Worker::repeat_reset(const Item& item, flow::Connection& connection,
                          .flags = static_cast<std::uint8_t>(wire::kRst | (acks ? 0 : wire::kAck))},
                         {}, {}, reset.bytes);
     reset_link_ = head.link;
-    reset_interface_ = head.interface;
+    reset.interface = head.interface;
     resets_.push_back(std::move(reset));
 }
 
@@ -347,6 +348,33 @@ bool Worker::finish_connection_event(RunStatus status, Item* item) {
     return !connection_decided_ && !fatal_;
 }
 
+// File: once the bytes before a gap have left, what lies behind it is shown and leaves, too. False:
+// the connection was decided.
+bool Worker::pass_gaps(Item* item, flow::Connection& connection) {
+    for (const bool of_client : {true, false}) {
+        const std::size_t half = of_client ? 0 : 1;
+        Listener& listener = listeners_->at(connection.listener);
+        stream::StreamBuffer& buffer = listener.buffers.at(half);
+        while (listener.lanes.at(half) != nullptr && buffer.at_gap()) {
+            const std::uint64_t gap_end = buffer.gap_end();
+            const std::uint64_t gained = buffer.release(buffer.begin());
+            if (buffer.gap_end() == gap_end) {
+                break;
+            }
+            summary_.stream_bytes += gained;
+            if (!listener.lanes.at(half)->outlet.follow(buffer.end() - gained)) {
+                return refuse(item, connection, Event::TcpStreamMemory,
+                              options_.settings.exceptions.memory);
+            }
+            if (!show(item, connection, of_client) ||
+                !shaper_.push(item, connection, listener, of_client, from_client_, now_)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 // Whether somebody may change its streams: what is out of order must wait then (grade edit). A
 // connection whose segments are signed can't be edited (RFC 2385, 5925).
 bool Worker::may_edit(const flow::Connection& connection) const {
@@ -371,6 +399,11 @@ bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
     other_edited_ = false;
     if (has_data && !store(item, connection, listener, judgement)) {
         return false;
+    }
+    if ((segment.flags & wire::kFin) != 0 && listener.lanes.at(mine) == nullptr &&
+        judgement.offset > listener.buffers.at(mine).end() && may_edit(connection)) {
+        (void)shaper_.lane_of(connection, listener,
+                              from_client);  // What it stands behind may grow.
     }
     if (judgement.fin) {
         (void)listener.buffers.at(mine).fin(connection.half(from_client).fin_offset);
@@ -412,7 +445,8 @@ void Worker::leave(Item& item, flow::Connection& connection, const wire::Segment
             return;
         }
     }
-    if (connection_decided_ || connection.listener == flow::kNoIndex) {
+    if (connection_decided_ || connection.listener == flow::kNoIndex ||
+        !pass_gaps(&item, connection)) {
         return;
     }
     // Both streams were shown to their ends and acknowledged: nothing more can come of them, so a
@@ -479,12 +513,7 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
         return going;
     }
     if (added.differs) {
-        if (!connection.reported_overlap) {
-            connection.reported_overlap = true;
-            remark(Event::TcpOverlapDiffers, item, &connection);
-        } else {
-            summary_.count_event(Event::TcpOverlapDiffers);
-        }
+        tell_difference(item, connection);
         if (!options_.settings.pass_through && buffer.rewrite(judgement.offset, bytes).changed) {
             item.changed = true;
             item.to_fix |= HAKA_CHANGED_TRANSPORT;
@@ -500,15 +529,26 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
     return true;
 }
 
+// Once a connection, counted always.
+void Worker::tell_difference(const Item& item, flow::Connection& connection) {
+    if (!connection.reported_overlap) {
+        connection.reported_overlap = true;
+        remark(Event::TcpOverlapDiffers, item, &connection);
+    } else {
+        summary_.count_event(Event::TcpOverlapDiffers);
+    }
+}
+
 // A retransmission of bytes that the receiver acknowledged, so that nobody knows any more what they
 // were: they don't leave, the rest does, and the receiver says again what it has. Of a keep-alive
 // the byte is known.
-void Worker::empty_resend(Item& item, const flow::Connection& connection,
+void Worker::empty_resend(Item& item, flow::Connection& connection,
                           const stream::StreamBuffer& buffer, const stream::Judgement& judgement,
                           MutableByteView bytes) {
     const auto unknown = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(buffer.kept_begin() - judgement.offset, bytes.size()));
     if (buffer.rewrite(judgement.offset, bytes).changed) {
+        tell_difference(item, connection);
         item.changed = true;
         item.to_fix |= HAKA_CHANGED_TRANSPORT;
         lent_ = false;

@@ -297,7 +297,7 @@ bool Worker::check_checksums(Item& item) {
         return true;
     }
     summary_.checksum_errors += 1;
-    if (options_.settings.checksums == ChecksumMode::All) {
+    if (options_.settings.checksums == ChecksumMode::All || options_.mode == stream::Mode::Live) {
         remark(event, item, nullptr);
         drop(item, event);
         return false;

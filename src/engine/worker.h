@@ -142,14 +142,15 @@ private:
     enum class HoleRule : std::uint8_t { WhenOld, AtOnce };
     bool close_lost_hole(Item* item, flow::Connection& connection, bool of_client, HoleRule rule);
     // Runs the stream's rules on what is new; false when the connection was decided.
+    bool pass_gaps(Item* item, flow::Connection& connection);
     bool show(Item* item, flow::Connection& connection, bool of_client);
     std::uint64_t settle(const flow::Connection& connection, Listener& listener, bool of_client);
     static std::uint64_t release(Listener& listener, std::size_t half, std::uint64_t offset);
     bool check_undecided(Item* item, flow::Connection& connection, Listener& listener,
                          std::size_t half);
-    void empty_resend(Item& item, const flow::Connection& connection,
-                      const stream::StreamBuffer& buffer, const stream::Judgement& judgement,
-                      MutableByteView bytes);
+    void tell_difference(const Item& item, flow::Connection& connection);
+    void empty_resend(Item& item, flow::Connection& connection, const stream::StreamBuffer& buffer,
+                      const stream::Judgement& judgement, MutableByteView bytes);
     void queue_undecided(const flow::Connection& connection, Listener& listener, std::size_t half);
     void expire_undecided(Instant now);
     void bypass(flow::Connection& connection);
@@ -166,6 +167,8 @@ private:
     void end_all();
     void forget(flow::Connection& connection);
     void settle_decisions(Item* item);
+    [[nodiscard]] output::Received received_so_far(const flow::Connection& connection,
+                                                   bool at_hand) const;
     void send_resets(flow::Connection& connection, const Item* item);
     void finish_streams(flow::Connection& connection, Item* item);
     void release_listener(flow::Connection& connection);

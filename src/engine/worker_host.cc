@@ -463,13 +463,8 @@ int Worker::stream_edit(std::uint32_t half, double at, std::uint32_t erase,
     if (lane.outlet.end() - lane.outlet.kept_begin() + insert.size() > tcp.edited_bytes_max) {
         return HAKA_EDIT_TOO_LARGE;
     }
-    switch (lane.outlet.edit(offset, erase, as_bytes(insert), tcp.edits_max)) {
-        case stream::Outlet::Edited::TooMany:
-            return HAKA_TOO_MANY_EDITS;
-        case stream::Outlet::Edited::NoMemory:
-            return HAKA_NO_MEMORY;
-        case stream::Outlet::Edited::Done:
-            break;
+    if (!lane.outlet.edit(offset, erase, as_bytes(insert), tcp.edits_max)) {
+        return HAKA_NO_MEMORY;
     }
     other_edited_ = other_edited_ || other;
     listeners_->follow_edit(listener, half, context_.cursor, at, erase,

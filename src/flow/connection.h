@@ -82,17 +82,19 @@ struct Connection {
     std::uint32_t listener =
         kNoIndex;                     // Index of its streams in the worker, kNoIndex: only tracked.
     std::uint32_t script = kNoIndex;  // Index of its Lua side, kNoIndex: Lua never touched it.
-    std::uint32_t challenged = 0;     // When it was last answered by a challenge ACK, in half seconds.
+    std::uint32_t challenged = 0;  // When it was last answered by a challenge ACK, in half seconds.
     State state = State::SynSent;
-    bool client_is_low = true;          // Which end of `key` is the client.
-    bool half_open = false;             // It is in the half-open list.
-    std::array<std::uint8_t, 2> resets_left{};  // After reset(): answers to what an end still sends.
+    bool client_is_low = true;  // Which end of `key` is the client.
+    bool half_open = false;     // It is in the half-open list.
+    std::array<std::uint8_t, 2>
+        resets_left{};                  // After reset(): answers to what an end still sends.
     std::uint8_t dissector = 0;         // Number of its next dissector in the worker, 0: none.
     bool ended : 1 = false;             // tcp-connection-end has run: only a remnant is left.
     bool reported_overlap : 1 = false;  // Events told once per connection.
     bool reported_checksum : 1 = false;
     bool reported_signed : 1 = false;
     bool fast_open : 1 = false;
+    bool client_on_second : 1 = false;  // Live: its packets come in by interface 1.
 
     [[nodiscard]] const Endpoint& client() const { return client_is_low ? key.low : key.high; }
     [[nodiscard]] const Endpoint& server() const { return client_is_low ? key.high : key.low; }

@@ -18,10 +18,8 @@ Address address_of(const flow::Endpoint& end) {
     return Address::ipv6(end.address.data());
 }
 
-// The next sequence number that the receiver of `half`'s bytes expects.
-std::uint32_t next_seq(const flow::Half& half, std::uint64_t received) {
-    const bool fin = half.fin_offset != UINT64_MAX && received >= half.fin_offset;
-    return half.isn + 1 + static_cast<std::uint32_t>(received) + (fin ? 1 : 0);
+std::uint32_t next_seq(const flow::Half& half, std::uint64_t offset) {
+    return half.isn + 1 + static_cast<std::uint32_t>(offset);
 }
 
 std::vector<std::uint8_t> turned(ByteView link, LinkType type) {
@@ -48,7 +46,7 @@ void make_resets(const flow::Connection& connection, Received received, ByteView
                     {.srcport = server.port,
                      .dstport = client.port,
                      .seq = server_seen ? next_seq(sent_by_server, received.by_client) : 0,
-                     .ack_seq = next_seq(sent_by_client, received.by_server),
+                     .ack_seq = next_seq(sent_by_client, received.sent_by_client),
                      .flags = kRst | kAck},
                     {}, to_client.bytes);
     out.push_back(std::move(to_client));
@@ -60,7 +58,7 @@ void make_resets(const flow::Connection& connection, Received received, ByteView
                     {.srcport = client.port,
                      .dstport = server.port,
                      .seq = next_seq(sent_by_client, received.by_server),
-                     .ack_seq = next_seq(sent_by_server, received.by_client),
+                     .ack_seq = next_seq(sent_by_server, received.sent_by_server),
                      .flags = kRst | kAck},
                     {}, to_server.bytes);
     out.push_back(std::move(to_server));

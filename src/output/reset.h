@@ -12,13 +12,17 @@ namespace haka::output {
 
 struct Reset {
     std::vector<std::uint8_t> bytes;  // A whole frame.
+    std::uint32_t interface = 0;      // Where such a packet comes in; the caller's to set.
     bool to_client = false;
 };
 
-// What the ends have received, as stream offsets behind each SYN: what of the packet at hand does
-// not leave must not be counted.
+// How much each end has sent and received, as stream offsets behind each SYN, a FIN included: what
+// of the packet at hand does not leave must not be counted. Edits make a difference between what an
+// end has sent and what the other has received.
 struct Received {
-    std::uint64_t by_server = 0;  // Bytes of the client.
+    std::uint64_t sent_by_client = 0;
+    std::uint64_t by_server = 0;
+    std::uint64_t sent_by_server = 0;
     std::uint64_t by_client = 0;
 };
 

@@ -40,14 +40,14 @@ TEST(ResetTest, CarriesTheNumberThatEachEndExpects) {
     auto c = connection();
     c.half(false).isn = 0xffffffff;
     c.half(false).seen = true;
-    c.half(true).fin_offset = 10;
     std::vector<Reset> resets;
-    make_resets(c, {.by_server = 10, .by_client = 5}, {}, LinkType::Raw, resets);
+    make_resets(c, {.sent_by_client = 8, .by_server = 11, .sent_by_server = 7, .by_client = 5}, {},
+                LinkType::Raw, resets);
     ASSERT_EQ(resets.size(), 2U);
-    EXPECT_EQ(read(resets[0]).seq, 5U);     // To the client: 0xffffffff + 1 + 5.
-    EXPECT_EQ(read(resets[0]).ack, 1012U);  // The FIN counts.
+    EXPECT_EQ(read(resets[0]).seq, 5U);  // To the client: 0xffffffff + 1 + 5.
+    EXPECT_EQ(read(resets[0]).ack, 1009U);
     EXPECT_EQ(read(resets[1]).seq, 1012U);
-    EXPECT_EQ(read(resets[1]).ack, 5U);
+    EXPECT_EQ(read(resets[1]).ack, 7U);
 }
 
 TEST(ResetTest, TurnsEthernetAddressesTowardsTheClient) {

@@ -26,15 +26,16 @@ void Numbers::set32(std::uint32_t at, std::uint32_t value) {
     set16(at + 2, static_cast<std::uint16_t>(value));
 }
 
-void Numbers::set_newer_timestamps(std::uint32_t value, std::uint32_t echo) {
+void Numbers::set_newer_timestamp(std::uint32_t value) {
     const std::uint32_t at = find_timestamp({tcp_, header_size_});
-    if (at == 0) {
-        return;
-    }
-    if (stream::circle_distance(value, load_be32(tcp_ + at)) > 0) {
+    if (at != 0 && stream::circle_distance(value, load_be32(tcp_ + at)) > 0) {
         set32(at, value);
     }
-    if (stream::circle_distance(echo, load_be32(tcp_ + at + 4)) > 0) {
+}
+
+void Numbers::set_newer_echo(std::uint32_t echo) {
+    const std::uint32_t at = find_timestamp({tcp_, header_size_});
+    if (at != 0 && stream::circle_distance(echo, load_be32(tcp_ + at + 4)) > 0) {
         set32(at + 4, echo);
     }
 }
@@ -53,7 +54,11 @@ void Numbers::translate_sacks(const stream::Outlet& outlet, std::uint32_t isn) {
             const wire::SackBlock block = wire::sack_block(option, i);
             const std::int64_t begin = stream::to_offset(block.begin, isn, outlet.sent());
             const std::int64_t end = stream::to_offset(block.end, isn, outlet.sent());
-            if (begin < 0 || end <= begin || end > static_cast<std::int64_t>(outlet.sent()) + 1) {
+            // A D-SACK may name bytes before the last edits that both ends know: nobody knows
+            // which.
+            const auto exact = static_cast<std::int64_t>(outlet.map().exact_from());
+            if (begin < exact || end <= begin ||
+                end > static_cast<std::int64_t>(outlet.sent()) + 1) {
                 continue;
             }
             const std::uint64_t from = outlet.map().sacked_begin(static_cast<std::uint64_t>(begin));

@@ -16,8 +16,9 @@ public:
     void set_seq(std::uint32_t seq) { set32(4, seq); }
     void set_ack(std::uint32_t ack) { set32(8, ack); }
     void set_window(std::uint16_t window) { set16(14, window); }
-    // Where there are time stamps and those are older.
-    void set_newer_timestamps(std::uint32_t value, std::uint32_t echo);
+    // Of the time stamp option (RFC 7323), where there is one and its value is older.
+    void set_newer_timestamp(std::uint32_t value);
+    void set_newer_echo(std::uint32_t echo);
     // SACK blocks name bytes of `outlet`'s direction, whose first has sequence number isn + 1: from
     // output to input. A block that names no whole input byte becomes NOPs (RFC 2018).
     void translate_sacks(const stream::Outlet& outlet, std::uint32_t isn);

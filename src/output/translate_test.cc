@@ -104,7 +104,7 @@ protected:
         outlet_->note_sent(outlet_->end());
     }
     void edit(std::uint64_t at, std::uint32_t erase, std::size_t insert) {
-        EXPECT_EQ(outlet_->edit(at, erase, Bytes(insert), 10), stream::Outlet::Edited::Done);
+        EXPECT_TRUE(outlet_->edit(at, erase, Bytes(insert), 10));
     }
     // What becomes of these blocks.
     Blocks translated(const Blocks& blocks) {

@@ -35,7 +35,6 @@ enum {
     HAKA_EXISTS = 10,
     HAKA_NOT_SYN = 11,
     HAKA_SENDING = 12,
-    HAKA_TOO_MANY_EDITS = 13,
     HAKA_STREAM_ENDED = 14,
     HAKA_SIGNED = 15, /* nothing was done: TCP-MD5 or TCP-AO */
     HAKA_NO_STREAM = 16,

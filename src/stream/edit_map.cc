@@ -11,14 +11,13 @@ const EditMap::Patch* EditMap::last_at_output(std::uint64_t output) const {
     return behind == patches_.begin() ? nullptr : &*(behind - 1);
 }
 
-// A patch of which a part has left is two: what is still to leave may be edited again. Returns the
-// first of them, or end().
-std::vector<EditMap::Patch>::iterator EditMap::split(std::uint64_t floor) {
+// A patch of which a part has left is two: what is still to leave may be edited again.
+void EditMap::split(std::uint64_t floor) {
     const auto spans = std::ranges::find_if(patches_, [floor](const Patch& patch) {
         return patch.output < floor && floor < patch.output_end();
     });
     if (spans == patches_.end()) {
-        return spans;
+        return;
     }
     const auto left = static_cast<std::uint32_t>(floor - spans->output);
     const std::uint32_t erased = std::min(spans->erased, left);
@@ -28,16 +27,16 @@ std::vector<EditMap::Patch>::iterator EditMap::split(std::uint64_t floor) {
                      .inserted = spans->inserted - left};
     spans->erased = erased;
     spans->inserted = left;
-    return patches_.insert(spans + 1, rest) - 1;
+    patches_.insert(spans + 1, rest);
 }
 
-bool EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, std::uint32_t insert,
+void EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, std::uint32_t insert,
                    std::size_t patches_max) {
     assert(floor <= at);
     if (erase == 0 && insert == 0) {
-        return true;
+        return;
     }
-    const auto halved = split(floor);
+    split(floor);
     const auto touches = [&](const Patch& patch) {
         return patch.output >= floor && patch.output <= at + erase && patch.output_end() >= at;
     };
@@ -62,23 +61,32 @@ bool EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, s
         patch.erased = static_cast<std::uint32_t>(input_end - patch.input);
         patch.inserted = static_cast<std::uint32_t>(output_end - patch.output - erase + insert);
     }
-    const std::size_t added = patch.erased != 0 || patch.inserted != 0 ? 1 : 0;
-    if (patches_.size() - static_cast<std::size_t>(last - first) + added > patches_max) {
-        if (halved != patches_.end()) {
-            halved->erased += (halved + 1)->erased;
-            halved->inserted += (halved + 1)->inserted;
-            patches_.erase(halved + 1);
-        }
-        return false;
-    }
     auto place = patches_.erase(first, last);
-    if (added != 0) {
+    if (patch.erased != 0 || patch.inserted != 0) {
         place = patches_.insert(place, patch) + 1;
     }
     for (; place != patches_.end(); ++place) {
         place->output += std::uint64_t{insert} - erase;
     }
-    return true;
+    while (patches_.size() > patches_max) {
+        join_closest();
+    }
+}
+
+// Two patches and the copied bytes between them become one.
+void EditMap::join_closest() {
+    assert(patches_.size() >= 2);
+    auto closest = patches_.begin();
+    for (auto patch = patches_.begin(); patch + 1 != patches_.end(); ++patch) {
+        if ((patch + 1)->output - patch->output_end() <
+            (closest + 1)->output - closest->output_end()) {
+            closest = patch;
+        }
+    }
+    const Patch& next = *(closest + 1);
+    closest->erased = static_cast<std::uint32_t>(next.input_end() - closest->input);
+    closest->inserted = static_cast<std::uint32_t>(next.output_end() - closest->output);
+    patches_.erase(closest + 1);
 }
 
 std::uint64_t EditMap::to_output(std::uint64_t input) const {
@@ -96,10 +104,16 @@ std::uint64_t EditMap::to_output(std::uint64_t input) const {
     return before.output_end() + (input - before.input_end());
 }
 
+// What was pruned may have grown by more than lies before `output`.
+std::uint64_t EditMap::before_patches(std::uint64_t output) const {
+    const std::uint64_t input = output - shift_;
+    return static_cast<std::int64_t>(input) < 0 ? 0 : input;
+}
+
 std::uint64_t EditMap::acked_input(std::uint64_t output) const {
     const Patch* const patch = last_at_output(output);
     if (patch == nullptr) {
-        return output - shift_;
+        return before_patches(output);
     }
     if (output >= patch->output_end()) {
         return patch->input_end() + (output - patch->output_end());
@@ -118,7 +132,7 @@ std::uint64_t EditMap::sacked_begin(std::uint64_t output) const {
     if (behind != patches_.end() && behind->output == output) {
         input = behind->input;
     } else if (before == nullptr) {
-        input = output - shift_;
+        input = before_patches(output);
     } else if (output >= before->output_end()) {
         input = before->input_end() + (output - before->output_end());
     } else {
@@ -134,6 +148,7 @@ void EditMap::prune(std::uint64_t output) {
         patches_, [output](const Patch& patch) { return patch.output_end() > output; });
     if (kept != patches_.begin()) {
         shift_ = (kept - 1)->output_end() - (kept - 1)->input_end();
+        exact_from_ = (kept - 1)->output_end();
         patches_.erase(patches_.begin(), kept);
     }
 }

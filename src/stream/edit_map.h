@@ -34,10 +34,11 @@ public:
 
     // Replaces output bytes [at, at + erase) by `insert` new ones. Patches at or behind `floor`
     // that it touches become one with it; what lies before `floor` has left already and keeps its
-    // own. False, and nothing changed: there would be more than `patches_max`.
+    // own. Of more than `patches_max` the closest become one with what lies between them: coarser,
+    // but right, for any map that is monotone and begins and ends as the bytes do serves both ends.
     // Precondition: floor <= at; sizes stay below 2^31.
-    [[nodiscard]] bool edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase,
-                            std::uint32_t insert, std::size_t patches_max);
+    void edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, std::uint32_t insert,
+              std::size_t patches_max);
 
     // Where the output of everything before input offset `input` ends.
     [[nodiscard]] std::uint64_t to_output(std::uint64_t input) const;
@@ -52,6 +53,9 @@ public:
     // the shift.
     void prune(std::uint64_t output);
 
+    // Output offsets below it are translated by the shift of what lies behind them, not their own.
+    [[nodiscard]] std::uint64_t exact_from() const { return exact_from_; }
+
     [[nodiscard]] bool empty() const { return patches_.empty(); }
     [[nodiscard]] std::size_t size() const { return patches_.size(); }
     [[nodiscard]] const std::vector<Patch>& patches() const { return patches_; }
@@ -60,10 +64,13 @@ public:
 
 private:
     [[nodiscard]] const Patch* last_at_output(std::uint64_t output) const;
-    std::vector<Patch>::iterator split(std::uint64_t floor);
+    void split(std::uint64_t floor);
+    void join_closest();
+    [[nodiscard]] std::uint64_t before_patches(std::uint64_t output) const;
 
     std::vector<Patch> patches_;
     std::uint64_t shift_ = 0;
+    std::uint64_t exact_from_ = 0;
 };
 
 }  // namespace haka::stream

@@ -19,24 +19,29 @@ Outlet::Outlet(StreamMemory& memory, StreamBuffer& input, std::uint64_t acked,
     input.pin(input.begin());
 }
 
-Outlet::Edited Outlet::edit(std::uint64_t at, std::uint32_t erase, ByteView insert,
-                            std::size_t patches_max) {
+Outlet::~Outlet() {
+    input_->pin(UINT64_MAX);
+    if (edited_) {
+        input_->distrust_last();
+    }
+}
+
+bool Outlet::edit(std::uint64_t at, std::uint32_t erase, ByteView insert, std::size_t patches_max) {
     assert(decided_ <= at && at + erase <= end());
     if (!bytes_.active()) {
         const std::uint64_t kept = input_->kept_begin();
         if (!bytes_.start(kept + map_.shift(), input_->kept(kept, input_->end()))) {
-            return Edited::NoMemory;
+            return false;
         }
     }
     const auto inserted = static_cast<std::uint32_t>(insert.size());
     if (!bytes_.reserve(inserted)) {
-        return Edited::NoMemory;
+        return false;
     }
-    if (!map_.edit(decided_, at, erase, inserted, patches_max)) {
-        return Edited::TooMany;
-    }
+    map_.edit(decided_, at, erase, inserted, patches_max);
     bytes_.edit(at, erase, insert);
-    return Edited::Done;
+    edited_ = true;
+    return true;
 }
 
 bool Outlet::follow(std::uint64_t old_end) {

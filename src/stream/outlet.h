@@ -33,15 +33,14 @@ public:
     Outlet(StreamMemory& memory, StreamBuffer& input, std::uint64_t acked,
            std::uint64_t window_end);
 
-    ~Outlet() { input_->pin(UINT64_MAX); }
+    ~Outlet();
     Outlet(const Outlet&) = delete;
     Outlet& operator=(const Outlet&) = delete;
 
-    enum class Edited : std::uint8_t { Done, TooMany, NoMemory };
-    // Replaces undecided output bytes [at, at + erase). Precondition: they are undecided, and
-    // `insert` lies elsewhere.
-    [[nodiscard]] Edited edit(std::uint64_t at, std::uint32_t erase, ByteView insert,
-                              std::size_t patches_max);
+    // Replaces undecided output bytes [at, at + erase). False, and nothing changed: no memory.
+    // Precondition: they are undecided, and `insert` lies elsewhere.
+    [[nodiscard]] bool edit(std::uint64_t at, std::uint32_t erase, ByteView insert,
+                            std::size_t patches_max);
     // The input has grown behind `old_end` (input), or passed a gap. False: no memory; the
     // connection can't go on.
     [[nodiscard]] bool follow(std::uint64_t old_end);
@@ -102,6 +101,7 @@ private:
     std::uint64_t window_end_;
     std::uint64_t told_ack_;
     std::uint64_t told_edge_;
+    bool edited_ = false;    // Ever.
     std::uint64_t gap_end_;  // Of the last gap that was passed.
 };
 

@@ -243,8 +243,8 @@ std::uint64_t StreamBuffer::pass_gaps() {
     std::uint64_t gained = 0;
     while (held_.first_begin() == end_) {
         if (at_gap()) {
-            if (begin_ != end_) {
-                break;
+            if (begin_ != end_ || pin_ < end_) {
+                break;  // Bytes before it are still wanted.
             }
             gap_ += held_.first().size;
             end_ += held_.first().size;

@@ -95,6 +95,9 @@ public:
         forget();
     }
 
+    // What left is not what came: the last forgotten byte isn't known.
+    void distrust_last() { knows_last_forgotten_ = false; }
+
     // Bytes lost right before begin(); told once.
     [[nodiscard]] std::uint64_t take_gap();
     // view() ends at a gap: nothing will be added to it.

@@ -92,6 +92,11 @@ void judge_data(const Sight& sight, Judgement& judgement) {
     Half& from = sight.from;
     const Segment& segment = sight.segment;
     if (sight.connection.state == State::Closed) {
+        // The RST came too early for its receiver: a challenge ACK asks for another.
+        if (sight.live() && segment.payload_size == 0 && !sight.has(kFin) && sight.to.seen &&
+            is_good_ack(sight, offset_of(segment.ack, sight.to))) {
+            return;
+        }
         drop(judgement, Event::TcpAfterReset);
         return;
     }
