@@ -1,0 +1,270 @@
+#include "engine/shaper.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "engine/test_input.h"
+#include "engine/worker.h"
+#include "wire/checksum.h"
+#include "wire/segment.h"
+#include "wire/tcp_options.h"
+
+namespace haka::engine {
+namespace {
+
+constexpr std::uint32_t kClientIsn = 0xffff'ffc0;  // Wraps soon.
+constexpr std::uint32_t kServerIsn = 5000;
+
+// A segment, numbered from its end's ISN: the SYN is 0, the first byte 1.
+struct Sent {
+    std::uint32_t seq = 1;
+    std::uint32_t ack = 1;
+    std::string text{};
+    std::uint8_t flags = wire::kAck;
+    std::uint16_t window = 60'000;
+    test::Bytes options{};
+};
+
+// What left.
+struct Left {
+    bool from_client = false;
+    std::uint32_t seq = 0;
+    std::uint32_t ack = 0;
+    std::string text;
+    std::uint8_t flags = 0;
+    std::uint16_t window = 0;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> sacks;  // Where they'd be read.
+};
+
+// A worker between two live ends.
+class ShaperTest : public testing::Test {
+protected:
+    void start(std::string_view policy, const test::Bytes& syn_options = {},
+               std::uint16_t server_window = 60'000) {
+        options_.writes_packets = true;
+        options_.settings.seed = 1;
+        options_.mode = stream::Mode::Live;
+        options_.script.policy = folder_.write("policy.lua", as_bytes(policy));
+        options_.script.lua = options_.settings.lua;
+        Worker::Made made = Worker::make(options_);
+        ASSERT_NE(made.worker, nullptr) << made.error;
+        worker_ = std::move(made.worker);
+        client({.seq = 0, .ack = 0, .flags = wire::kSyn, .options = syn_options});
+        server({.seq = 0,
+                .flags = wire::kSyn | wire::kAck,
+                .window = server_window,
+                .options = syn_options});
+        client({});
+    }
+    std::vector<Left> client(const Sent& sent) { return say(true, sent); }
+    std::vector<Left> server(const Sent& sent) { return say(false, sent); }
+    std::vector<Left> wait(Duration time) {
+        now_ = now_ + time;
+        Journal journal;
+        worker_->pass_time(now_, journal);
+        return left(journal);
+    }
+
+    static std::string text_of(const std::vector<Left>& all) {
+        std::string text;
+        for (const Left& one : all) {
+            text += one.text;
+        }
+        return text;
+    }
+
+    std::unique_ptr<Worker> worker_;
+
+private:
+    std::vector<Left> say(bool from_client, const Sent& sent) {
+        const Address ends[] = {Address::ipv4(0x0a000001), Address::ipv4(0x0a000002)};
+        const std::uint32_t own = from_client ? kClientIsn : kServerIsn;
+        const std::uint32_t other = from_client ? kServerIsn : kClientIsn;
+        test::Bytes bytes;
+        wire::build_tcp(wire::ethernet_header({.type = wire::kEtherTypeIpv4}),
+                        {.src = ends[from_client ? 0 : 1], .dst = ends[from_client ? 1 : 0]},
+                        {.srcport = from_client ? std::uint16_t{4000} : std::uint16_t{80},
+                         .dstport = from_client ? std::uint16_t{80} : std::uint16_t{4000},
+                         .seq = own + sent.seq,
+                         .ack_seq = (sent.flags & wire::kAck) != 0 ? other + sent.ack : 0,
+                         .flags = sent.flags,
+                         .window_size = sent.window,
+                         .options = sent.options},
+                        as_bytes(sent.text), bytes);
+        now_ = now_ + kMillisecond;
+        std::vector<Frame> frames(1);
+        frames[0].data = bytes.data();
+        frames[0].size = frames[0].original_size = static_cast<std::uint32_t>(bytes.size());
+        frames[0].when = now_;
+        frames[0].number = ++number_;
+        frames[0].interface = from_client ? 0 : 1;
+        Journal journal;
+        worker_->walk(frames, journal, stop_);
+        return left(journal);
+    }
+
+    static std::vector<Left> left(Journal& journal) {
+        std::vector<std::uint8_t> records;
+        journal.take(records);
+        std::vector<Left> all;
+        for (RecordReader record(records); !record.done(); record.next()) {
+            if (record.head().kind == RecordKind::Packet) {
+                const ByteView packet = as_bytes(record.second());
+                all.push_back(read({packet.begin(), packet.end()}));
+            }
+        }
+        return all;
+    }
+
+    static Left read(const test::Bytes& bytes) {
+        const wire::Headers headers = wire::find_headers(LinkType::Ethernet, bytes);
+        EXPECT_EQ(wire::verify_transport(headers, bytes), wire::ChecksumCheck::Right);
+        const wire::Segment segment = wire::read_segment(headers, bytes);
+        const bool from_client = load_be16(&bytes[headers.transport]) == 4000;
+        const std::uint32_t other = from_client ? kServerIsn : kClientIsn;
+        Left one{.from_client = from_client,
+                 .seq = segment.seq - (from_client ? kClientIsn : kServerIsn),
+                 .ack = segment.ack - other,
+                 .text = std::string(as_text(ByteView(bytes).subspan(headers.payload))),
+                 .flags = segment.flags,
+                 .window = segment.window,
+                 .sacks{}};
+        const ByteView header =
+            ByteView(bytes).subspan(headers.transport, headers.payload - headers.transport);
+        wire::TcpOptions options(header.subspan(20));
+        wire::TcpOption option;
+        while (options.next(option)) {
+            for (std::size_t i = 0; option.kind == wire::kOptionSack && i < option.value.size() / 8;
+                 ++i) {
+                const wire::SackBlock block = wire::sack_block(option, i);
+                one.sacks.emplace_back(block.begin - other, block.end - other);
+            }
+        }
+        return one;
+    }
+
+    capture::test::Folder folder_;
+    WorkerOptions options_;
+    std::atomic<bool> stop_{false};
+    std::uint64_t number_ = 0;
+    Instant now_{kSecond.ns * 1000};
+};
+
+// Puts 250 bytes before what the client says first.
+constexpr std::string_view kLengthen = R"(
+    local done = false
+    haka.rule{ hooks = { "tcp-connection-up" }, eval = function (self, pkt)
+        if not done and pkt.stream:available() > 0 then
+            done = true
+            pkt.stream:insert(("x"):rep(250))
+        end
+    end })";
+
+// Decides nothing before eight bytes are there.
+constexpr std::string_view kWaits = R"(
+    haka.rule{ hooks = { "tcp-connection-up" }, streamed = true, eval = function (self, pkt)
+        while pkt.stream:wait(8) > 0 do pkt.stream:read(8) end
+    end })";
+
+constexpr std::string_view kErases = R"(
+    haka.rule{ hooks = { "tcp-connection-up" }, eval = function (self, pkt)
+        if pkt.stream:available() > 0 then pkt.stream:erase(pkt.stream:available()) end
+    end })";
+
+const test::Bytes kMss100{2, 4, 0, 100};
+const test::Bytes kSackPermitted{4, 2, 1, 1};
+
+TEST_F(ShaperTest, CutsAtTheMssAndEndsOnTheLastPieceOnly) {
+    start(kLengthen, kMss100);
+    const auto left = client({.text = "hello", .flags = wire::kAck | wire::kPsh | wire::kFin});
+    ASSERT_EQ(left.size(), 3U);
+    std::uint32_t seq = 1;
+    for (const Left& piece : left) {
+        EXPECT_TRUE(piece.from_client);
+        EXPECT_EQ(piece.seq, seq);
+        EXPECT_LE(piece.text.size(), 100U);
+        const bool last = &piece == &left.back();
+        EXPECT_EQ((piece.flags & wire::kFin) != 0, last);
+        EXPECT_EQ((piece.flags & wire::kPsh) != 0, last);
+        seq += static_cast<std::uint32_t>(piece.text.size());
+    }
+    EXPECT_EQ(text_of(left), std::string(250, 'x') + "hello");
+    // The server has it all, the FIN too: so has it what the client sent.
+    const auto answer = server({.ack = 1 + 255 + 1});
+    ASSERT_EQ(answer.size(), 1U);
+    EXPECT_EQ(answer[0].ack, 1U + 5 + 1);
+}
+
+TEST_F(ShaperTest, WhatTheWindowHasNoRoomForWaits) {
+    start(kLengthen, {}, 100);
+    const auto first = client({.text = "hello", .flags = wire::kAck | wire::kFin});
+    EXPECT_EQ(text_of(first).size(), 100U);
+    ASSERT_FALSE(first.empty());
+    EXPECT_EQ(first.back().flags & wire::kFin, 0);
+    EXPECT_TRUE(text_of(server({.ack = 101, .window = 0})).empty());
+    std::string rest;
+    for (const Left& one : server({.ack = 101, .window = 1000})) {
+        rest += one.from_client ? one.text : "";
+    }
+    EXPECT_EQ(rest, std::string(150, 'x') + "hello");
+}
+
+TEST_F(ShaperTest, AResendBringsTheSameBytesAgain) {
+    start(kLengthen);
+    const std::string text = text_of(client({.text = "hello"}));
+    EXPECT_EQ(text.size(), 255U);
+    const auto again = client({.text = "hello"});
+    EXPECT_EQ(text_of(again), text);
+    ASSERT_FALSE(again.empty());
+    EXPECT_EQ(again[0].seq, 1U);
+    server({.ack = 1 + 255});
+    const auto next = client({.seq = 6, .text = "more"});
+    ASSERT_EQ(next.size(), 1U);
+    EXPECT_EQ(next[0].seq, 1U + 255);
+    EXPECT_EQ(next[0].text, "more");
+}
+
+TEST_F(ShaperTest, ErasedSegmentsAreAcknowledgedByTheEngine) {
+    start(kErases);
+    const auto left = client({.text = "hello"});
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_FALSE(left[0].from_client);
+    EXPECT_EQ(left[0].ack, 6U);
+    EXPECT_EQ(left[0].seq, 1U);
+    EXPECT_EQ(left[0].flags, wire::kAck);
+}
+
+TEST_F(ShaperTest, AHoleIsToldToTheSenderWithSackBlocks) {
+    start(kWaits, kSackPermitted);
+    const auto left = client({.seq = 11, .text = "abcd"});
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_FALSE(left[0].from_client);
+    EXPECT_EQ(left[0].ack, 1U);
+    EXPECT_EQ(left[0].sacks, (std::vector<std::pair<std::uint32_t, std::uint32_t>>{{11, 15}}));
+}
+
+TEST_F(ShaperTest, WhatItAcknowledgedItDelivers) {
+    start(kWaits);
+    const auto held = client({.text = "hello"});
+    ASSERT_EQ(held.size(), 1U);
+    EXPECT_FALSE(held[0].from_client);  // An ACK for bytes that the server hasn't seen.
+    EXPECT_EQ(held[0].ack, 6U);
+    EXPECT_EQ(text_of(client({.seq = 6, .text = "you"})), "helloyou");
+
+    // The server is silent: again after a second, then after two.
+    EXPECT_TRUE(text_of(wait(kMillisecond * 500)).empty());
+    EXPECT_EQ(text_of(wait(kMillisecond * 600)), "helloyou");
+    EXPECT_TRUE(text_of(wait(kMillisecond * 1500)).empty());
+    EXPECT_EQ(text_of(wait(kMillisecond * 600)), "helloyou");
+    server({.ack = 9});
+    EXPECT_TRUE(text_of(wait(kSecond * 20)).empty());
+}
+
+}  // namespace
+}  // namespace haka::engine
