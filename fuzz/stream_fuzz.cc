@@ -189,7 +189,9 @@ private:
         buffer_.rewrite(offset, leaving);
         for (std::size_t i = 0; i < size; ++i) {
             const std::uint64_t at = offset + i;
-            const bool known = at >= buffer_.kept_begin() && at < model_.fin && model_.at(at) >= 0;
+            // The last forgotten byte is remembered.
+            const bool known =
+                at + 1 >= buffer_.kept_begin() && at < model_.fin && model_.at(at) >= 0;
             require(leaving[i] == (known ? model_.at(at) : bytes[i]));
         }
     }

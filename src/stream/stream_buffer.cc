@@ -117,9 +117,9 @@ Rewritten StreamBuffer::rewrite(std::uint64_t offset, MutableByteView bytes) con
     const std::uint64_t last = offset + bytes.size();
     if (offset < kept_) {
         rewritten.forgotten = static_cast<std::uint32_t>(std::min(kept_, last) - offset);
-        std::uint8_t* const byte = bytes.data() + (kept_ - 1 - offset);
-        if (knows_last_forgotten_ && last >= kept_ && *byte != last_forgotten_) {
-            *byte = last_forgotten_;
+        if (knows_last_forgotten_ && last >= kept_ &&
+            bytes[kept_ - 1 - offset] != last_forgotten_) {
+            bytes[kept_ - 1 - offset] = last_forgotten_;
             rewritten.changed = true;
         }
     }

@@ -267,6 +267,15 @@ TEST_F(StreamBufferTest, APinKeepsNothingMoreThanIsKeptAnyway) {
     EXPECT_EQ(as_text(buffer.kept(4, 4)), "");
 }
 
+TEST_F(StreamBufferTest, RewritesNothingOfASegmentThatEndsBeforeWhatIsKept) {
+    add(0, "abcdef");
+    buffer.acknowledged(6);
+    buffer.release(6);
+    EXPECT_EQ(rewritten(1, "XY"), "XY");
+    EXPECT_EQ(rewritten(4, "XY"), "Xf");  // A keep-alive's byte.
+    EXPECT_FALSE(buffer.rewrite(1, {}).changed);
+}
+
 TEST_F(StreamBufferTest, SaysWhereTheLastGapEnds) {
     add(0, "abc");
     EXPECT_EQ(buffer.gap_end(), 0U);
