@@ -44,7 +44,7 @@ Lines lines_of(std::string_view text) {
 
 std::string write_capture(const capture::test::Folder& folder, LinkType link,
                           const std::vector<Packet>& packets) {
-    const std::string path = folder.file("in.pcap");
+    std::string path = folder.file("in.pcap");
     const auto opened = capture::FileWriter::open(path);
     const capture::Interface interface {
         .link = link, .snaplen = capture::kFrameSizeMax, .name = {}

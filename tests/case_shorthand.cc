@@ -137,7 +137,7 @@ std::string expand(std::string_view line) {
 }
 
 std::string shorten(ByteView frame, LinkType link) {
-    const std::string text = wire::to_text(frame, link);
+    std::string text = wire::to_text(frame, link);
     const std::size_t colon = text.find(": ");
     for (const char from : {'C', 'S'}) {
         for (int number = 0; number < 100 && colon != std::string::npos; ++number) {
@@ -147,8 +147,7 @@ std::string shorten(ByteView frame, LinkType link) {
             }
             const std::string name =
                 number == 0 ? std::string(1, from) : fmt::format("{}{}", from, number);
-            const std::string line =
-                name + short_body(std::string_view(text).substr(prefix.size()));
+            std::string line = name + short_body(std::string_view(text).substr(prefix.size()));
             const wire::Parsed parsed = wire::parse_text(expand(line), link);
             if (parsed && std::ranges::equal(parsed.bytes, frame)) {
                 return line;

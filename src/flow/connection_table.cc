@@ -195,10 +195,8 @@ void ConnectionTable::grow() {
 }
 
 std::size_t ConnectionTable::memory_bytes() const {
-    return sizeof *this + slot_count_ * sizeof(Slot) +
-           chunks_.capacity() * sizeof(decltype(chunks_)::value_type) +
-           chunk_memory_.capacity() * sizeof(decltype(chunk_memory_)::value_type) +
-           chunks_.size() * kChunkSize;
+    return sizeof *this + slot_count_ * sizeof(Slot) + chunks_.capacity() * sizeof(void*) +
+           chunk_memory_.capacity() * sizeof(HugeMemory) + chunks_.size() * kChunkSize;
 }
 
 std::vector<std::uint32_t> ConnectionTable::indices_by_id() const {

@@ -121,9 +121,12 @@ LuaMemory::Free* LuaMemory::carve(std::size_t size_class) {
     return first;
 }
 
+// Lua resizes its large objects: that is realloc's work, and Lua is their owner.
+// NOLINTBEGIN(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory)
+
 void* LuaMemory::take(std::size_t size) {
     if (size > kSmallMax) {
-        return std::malloc(size);  // NOLINT(cppcoreguidelines-no-malloc): resized by realloc.
+        return std::malloc(size);
     }
     Free*& list = free_.at(class_of(size));
     if (list == nullptr) {
@@ -139,7 +142,7 @@ void* LuaMemory::take(std::size_t size) {
 
 void LuaMemory::give(void* block, std::size_t size) {
     if (size > kSmallMax) {
-        std::free(block);  // NOLINT(cppcoreguidelines-no-malloc)
+        std::free(block);
         return;
     }
     auto* const free_block = static_cast<Free*>(block);
@@ -163,7 +166,7 @@ void* LuaMemory::allocate(void* memory, void* old, std::size_t old_size, std::si
             self.give(old, old_size);
         }
     } else if (old_size > kSmallMax && new_size > kSmallMax) {
-        block = std::realloc(old, new_size);  // NOLINT(cppcoreguidelines-no-malloc)
+        block = std::realloc(old, new_size);
     } else if (old != nullptr && class_of(old_size) == class_of(new_size)) {
         block = old;
     } else {
@@ -180,5 +183,7 @@ void* LuaMemory::allocate(void* memory, void* old, std::size_t old_size, std::si
     self.used_ -= old_size;
     return block;
 }
+
+// NOLINTEND(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory)
 
 }  // namespace haka::script

@@ -4,7 +4,6 @@
 #include <array>
 #include <fmt/format.h>
 #include <iterator>
-#include <optional>
 #include <string_view>
 
 #include "wire/tcp_options.h"
@@ -94,6 +93,42 @@ bool read_sack(TextReader& in, Bytes& options) {
     return true;
 }
 
+bool read_timestamp(TextReader& in, Bytes& options) {
+    std::uint32_t value = 0;
+    std::uint32_t echo = 0;
+    if (!in.number(value) || !in.expect(" ecr ") || !in.number(echo)) {
+        return false;
+    }
+    std::array<std::uint8_t, 8> bytes{};
+    store_be32(&bytes[0], value);
+    store_be32(&bytes[4], echo);
+    add_option(kOptionTimestamp, bytes, options);
+    return true;
+}
+
+bool read_number_value(TextReader& in, const NumberOption& option, Bytes& options) {
+    std::uint16_t value = 0;
+    if (!in.number(value, option.value_size == 1 ? 255 : 65535)) {
+        return false;
+    }
+    std::array<std::uint8_t, 2> bytes{};
+    store_be16(bytes.data(), value);
+    add_option(option.kind, ByteView(bytes).last(option.value_size), options);
+    return true;
+}
+
+bool read_bytes_value(TextReader& in, std::uint8_t kind, Bytes& options) {
+    Bytes value;
+    if (!in.hex(value)) {
+        return false;
+    }
+    if (value.size() > 38) {
+        return in.fail("options have 40 bytes at most");
+    }
+    add_option(kind, value, options);
+    return true;
+}
+
 bool read_option(TextReader& in, Bytes& options) {
     if (in.accept("nop")) {
         options.push_back(kOptionNop);
@@ -111,54 +146,23 @@ bool read_option(TextReader& in, Bytes& options) {
         return read_sack(in, options);
     }
     if (in.accept("TS val ")) {
-        std::uint32_t value = 0;
-        std::uint32_t echo = 0;
-        if (!in.number(value) || !in.expect(" ecr ") || !in.number(echo)) {
-            return false;
-        }
-        std::array<std::uint8_t, 8> bytes{};
-        store_be32(&bytes[0], value);
-        store_be32(&bytes[4], echo);
-        add_option(kOptionTimestamp, bytes, options);
-        return true;
+        return read_timestamp(in, options);
     }
-    for (const auto& number : kNumberOptions) {
-        if (in.accept(number.name)) {
-            std::uint16_t value = 0;
-            const std::uint16_t most = number.value_size == 1 ? 255 : 65535;
-            if (!in.number(value, most)) {
-                return false;
-            }
-            std::array<std::uint8_t, 2> bytes{};
-            store_be16(bytes.data(), value);
-            add_option(number.kind, ByteView(bytes).last(number.value_size), options);
-            return true;
+    for (const auto& option : kNumberOptions) {
+        if (in.accept(option.name)) {
+            return read_number_value(in, option, options);
         }
     }
-    std::optional<std::uint8_t> kind;
-    for (const auto& bytes : kBytesOptions) {
-        if (!kind && in.accept(bytes.name)) {
-            kind = bytes.kind;
+    for (const auto& option : kBytesOptions) {
+        if (in.accept(option.name)) {
+            return read_bytes_value(in, option.kind, options);
         }
     }
-    if (!kind && in.accept("opt ")) {
-        kind = std::uint8_t{0};
-        if (!in.number(*kind) || !in.expect(" ")) {
-            return false;
-        }
+    if (in.accept("opt ")) {
+        std::uint8_t kind = 0;
+        return in.number(kind) && in.expect(" ") && read_bytes_value(in, kind, options);
     }
-    Bytes value;
-    if (!kind) {
-        return in.fail("no such TCP option");
-    }
-    if (!in.hex(value)) {
-        return false;
-    }
-    if (value.size() > 38) {
-        return in.fail("options have 40 bytes at most");
-    }
-    add_option(*kind, value, options);
-    return true;
+    return in.fail("no such TCP option");
 }
 
 }  // namespace
