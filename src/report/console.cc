@@ -260,8 +260,10 @@ void append_alert(std::string& out, const Alert& alert, const Where& where,
     append_coloured(out, alert.is_update ? "update" : "alert", colour, style);
     out += alert.is_update ? " " : "  ";
     append_coloured(out, level, colour, style);
-    out.append(8 - level.size(), ' ');
-    append_printable(out, alert.description);
+    if (!alert.description.empty()) {
+        out.append(8 - level.size(), ' ');
+        append_printable(out, alert.description);
+    }
     out += '\n';
 
     Details details(out, style);

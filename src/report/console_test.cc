@@ -68,6 +68,13 @@ TEST(ConsoleAlertTest, AlignsItsLines) {
               "community_id 1:wCb3OG7yAFWelaUydu0D+125CLM=\n");
 }
 
+TEST(ConsoleAlertTest, EndsItsFirstLineAtTheSeverityWithoutADescription) {
+    Alert alert;
+    alert.severity = Level::Low;
+    alert.is_update = true;
+    EXPECT_TRUE(shown(alert, tcp_packet()).starts_with("update low\n"));
+}
+
 TEST(ConsoleAlertTest, ShowsEverythingThatWasSaid) {
     Alert alert = firewall_alert();
     alert.is_update = true;
