@@ -5,7 +5,7 @@ local layer, transport = core.modules.packet, core.modules.tcp
 local stream, address = core.modules.stream, core.modules.address
 
 ffi.cdef [[
-struct haka_connection_ref { const uint32_t slot; const uint32_t generation; };
+struct haka_connection_ref { const uint32_t slot_; const uint32_t generation_; };
 struct haka_event_ref { const uint32_t event; const uint32_t streamed; };
 struct haka_end_ref { const uint32_t event; };
 ]]
@@ -19,8 +19,8 @@ local REASONS = { [0] = "closed", "reset", "refused", "dropped", "timeout", "evi
     "end of input" }
 
 local function of(self)
-    local c = context.connections[self.slot]
-    if c.generation ~= self.generation then fail("connection is no longer valid") end
+    local c = context.connections[self.slot_]
+    if c.generation ~= self.generation_ then fail("connection is no longer valid") end
     return c
 end
 
@@ -40,37 +40,37 @@ local connection_ref = core.class("struct haka_connection_ref", {
         id = function(self) return tonumber(of(self).id) end,
         state = function(self)
             of(self)
-            api.connection_refresh(context, self.slot)
+            api.connection_refresh(context, self.slot_)
             return STATES[of(self).state]
         end,
-        data = function(self) of(self) return data[self.slot] end,
+        data = function(self) of(self) return data[self.slot_] end,
     },
     set = {
-        data = function(self, value) of(self) data[self.slot] = value end,
+        data = function(self, value) of(self) data[self.slot_] = value end,
     },
     methods = {
         valid = function(self)
-            return context.connections[self.slot].generation == self.generation
+            return context.connections[self.slot_].generation == self.generation_
         end,
         stream = function(self, direction)
             of(self)
             core.check_boolean("connection:stream: direction", direction)
-            if context.has_connection == 0 or api.connection_touch(context) ~= self.slot then
+            if context.has_connection == 0 or api.connection_touch(context) ~= self.slot_ then
                 return fail("connection:stream: only for the connection of the event at hand")
             end
             return stream.at_hand(direction and 0 or 1, context.streamed)
         end,
         drop = function(self)
             of(self)
-            layer.check(api.connection_drop(context, self.slot), "connection:drop")
+            layer.check(api.connection_drop(context, self.slot_), "connection:drop")
         end,
         reset = function(self)
             of(self)
-            layer.check(api.connection_reset(context, self.slot), "connection:reset")
+            layer.check(api.connection_reset(context, self.slot_), "connection:reset")
         end,
         close = function(self)
             of(self)
-            layer.check(api.connection_close(context, self.slot), "connection:close")
+            layer.check(api.connection_close(context, self.slot_), "connection:close")
         end,
     },
     tostring = function(self)
@@ -84,7 +84,7 @@ local connection_ref = core.class("struct haka_connection_ref", {
 function connection.handle(slot)
     local handle = handles[slot]
     local generation = context.connections[slot].generation
-    if handle and handle.generation == generation then return handle end
+    if handle and handle.generation_ == generation then return handle end
     handle = connection_ref(slot, generation)
     handles[slot] = handle
     return handle

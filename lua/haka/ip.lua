@@ -7,10 +7,10 @@ local getter, setter = layer.getter, layer.setter
 local U8, U16 = layer.U8, layer.U16
 
 ffi.cdef [[
-struct haka_ipv4_ref { const uint32_t slot; const uint32_t generation; };
-struct haka_ipv6_ref { const uint32_t slot; const uint32_t generation; };
-struct haka_ipv4_flags { const uint32_t slot; const uint32_t generation; };
-struct haka_ip_payload { const uint32_t slot; const uint32_t generation; };
+struct haka_ipv4_ref { const uint32_t slot_; const uint32_t generation_; };
+struct haka_ipv6_ref { const uint32_t slot_; const uint32_t generation_; };
+struct haka_ipv4_flags { const uint32_t slot_; const uint32_t generation_; };
+struct haka_ip_payload { const uint32_t slot_; const uint32_t generation_; };
 ]]
 
 local ip = {}
@@ -24,7 +24,7 @@ local payload_ref = core.class("struct haka_ip_payload", {
             local p = writable(self, "ip.payload")
             core.check_integer("ip.payload:resize", size, 0, 65535)
             local header = p.net_size - p.transport_size
-            layer.check(api.packet_resize(context, self.slot, header + size), "ip.payload:resize")
+            layer.check(api.packet_resize(context, self.slot_, header + size), "ip.payload:resize")
         end,
     },
     index = index, newindex = newindex, len = length,
@@ -60,11 +60,11 @@ local function common(name)
     return {
         verify_checksum = function(self)
             packet_of(self, name)
-            return api.checksum_ok(context, self.slot, 0) ~= 0
+            return api.checksum_ok(context, self.slot_, 0) ~= 0
         end,
         compute_checksum = function(self)
             writable(self, name)
-            api.checksum_set(context, self.slot, 0)
+            api.checksum_set(context, self.slot_, 0)
         end,
         -- For dissectors in Lua: nothing lies below that has to be rebuilt by hand.
         forge = function(self) packet_of(self, name) return nil end,
@@ -92,7 +92,7 @@ local function set_length(class, field, offset, low_of, base_of)
         core.check_integer(class .. "." .. field, value, low_of(p), p.net_size - base)
         p.net[offset], p.net[offset + 1] = bit.rshift(value, 8), bit.band(value, 255)
         p.changed = bit.bor(p.changed, 3)
-        api.packet_parse(context, self.slot)
+        api.packet_parse(context, self.slot_)
     end
 end
 
@@ -110,9 +110,9 @@ local ipv4_ref = core.class("struct haka_ipv4_ref", layer.add_common {
         checksum = getter("ipv4", "net", layer.get16(10)),
         src = getter("ipv4", "net", "address.v4(" .. layer.get32(12) .. ")"),
         dst = getter("ipv4", "net", "address.v4(" .. layer.get32(16) .. ")"),
-        flags = function(self) packet_of(self, "ipv4") return (flags_ref(self.slot, self.generation)) end,
-        payload = function(self) packet_of(self, "ipv4") return (payload_ref(self.slot, self.generation)) end,
-        raw = function(self) packet_of(self, "ipv4") return (layer.raw(self.slot)) end,
+        flags = function(self) packet_of(self, "ipv4") return (flags_ref(self.slot_, self.generation_)) end,
+        payload = function(self) packet_of(self, "ipv4") return (payload_ref(self.slot_, self.generation_)) end,
+        raw = function(self) packet_of(self, "ipv4") return (layer.raw(self.slot_)) end,
         next_dissector = function(self) return layer.behind_ip(packet_of(self, "ipv4")) end,
     },
     set = {
@@ -124,7 +124,7 @@ local ipv4_ref = core.class("struct haka_ipv4_ref", layer.add_common {
             if value % 4 ~= 0 then return fail("ipv4.hdr_len: expected a multiple of 4, got %d", value) end
             p.net[0] = bit.bor(bit.band(p.net[0], 0xf0), value / 4)
             p.changed = bit.bor(p.changed, 3)
-            api.packet_parse(context, self.slot)
+            api.packet_parse(context, self.slot_)
         end,
         tos = setter("ipv4", "tos", "net", U8, layer.MARK_NET, layer.set8(1)),
         len = set_length("ipv4", "len", 2,
@@ -180,8 +180,8 @@ local ipv6_ref = core.class("struct haka_ipv6_ref", layer.add_common {
         hop_limit = getter("ipv6", "net", layer.get8(7)),
         src = getter("ipv6", "net", "address.v6(" .. words(8) .. ")"),
         dst = getter("ipv6", "net", "address.v6(" .. words(24) .. ")"),
-        payload = function(self) packet_of(self, "ipv6") return (payload_ref(self.slot, self.generation)) end,
-        raw = function(self) packet_of(self, "ipv6") return (layer.raw(self.slot)) end,
+        payload = function(self) packet_of(self, "ipv6") return (payload_ref(self.slot_, self.generation_)) end,
+        raw = function(self) packet_of(self, "ipv6") return (layer.raw(self.slot_)) end,
         next_dissector = function(self) return layer.behind_ip(packet_of(self, "ipv6")) end,
     },
     set = {
@@ -208,8 +208,8 @@ function ip.v4(slot) return (ipv4_ref(slot, packets[slot].generation)) end
 function ip.v6(slot) return (ipv6_ref(slot, packets[slot].generation)) end
 -- The IP object of a handle's packet, of whichever family.
 function ip.of(self, p)
-    if p.ip_version == 4 then return (ipv4_ref(self.slot, self.generation)) end
-    return ipv6_ref(self.slot, self.generation)
+    if p.ip_version == 4 then return (ipv4_ref(self.slot_, self.generation_)) end
+    return ipv6_ref(self.slot_, self.generation_)
 end
 function ip.is(value)
     return ffi.istype("struct haka_ipv4_ref", value) or ffi.istype("struct haka_ipv6_ref", value)
@@ -225,13 +225,13 @@ local function create(name, header_size, write)
         local p = writable(raw, "raw")
         if p.made == 0 then return fail("%s.create: not on a captured packet", name) end
         if p.net_size < header_size then
-            layer.check(api.packet_resize(context, raw.slot, header_size), name .. ".create")
+            layer.check(api.packet_resize(context, raw.slot_, header_size), name .. ".create")
         end
         ffi.fill(p.net, header_size)
         write(p)
         p.changed = 3
-        api.packet_parse(context, raw.slot)
-        return name == "ipv4" and ip.v4(raw.slot) or ip.v6(raw.slot)
+        api.packet_parse(context, raw.slot_)
+        return name == "ipv4" and ip.v4(raw.slot_) or ip.v6(raw.slot_)
     end
 end
 

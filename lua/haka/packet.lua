@@ -5,7 +5,7 @@ local ffi, api, context, fail = core.ffi, core.api, core.context, core.fail
 local time = core.modules.time
 
 ffi.cdef [[
-struct haka_raw_ref { const uint32_t slot; const uint32_t generation; };
+struct haka_raw_ref { const uint32_t slot_; const uint32_t generation_; };
 ]]
 
 local layer = {}     -- shared with the other layers' files
@@ -45,8 +45,8 @@ layer.pass_through = pass_through
 
 -- The packet behind a handle. Written out in each getter's text as `PACKET` (see layer.getter).
 function layer.packet_of(self, name)
-    local p = packets[self.slot]
-    if p.generation ~= self.generation then stale(name) end
+    local p = packets[self.slot_]
+    if p.generation ~= self.generation_ then stale(name) end
     return p
 end
 local packet_of = layer.packet_of
@@ -68,8 +68,8 @@ end
 -- A getter of its own for one field: `expression` reads bytes of `b`, the layer's first byte.
 function layer.getter(class, pointer, expression)
     return compile(([[function(self)
-        local p = packets[self.slot]
-        if p.generation ~= self.generation then stale(%q) end
+        local p = packets[self.slot_]
+        if p.generation ~= self.generation_ then stale(%q) end
         local b = p.%s
         return %s
     end]]):format(class, pointer, expression))
@@ -78,8 +78,8 @@ end
 -- A setter: checks low..high, then runs `statement` on `b` and `v`.
 function layer.setter(class, field, pointer, range, changed, statement)
     return compile(([[function(self, v)
-        local p = packets[self.slot]
-        if p.generation ~= self.generation then stale(%q) end
+        local p = packets[self.slot_]
+        if p.generation ~= self.generation_ then stale(%q) end
         if context.pass_through ~= 0 then pass_through(%q) end
         check_integer(%q, v, %d, %d)
         local b = p.%s
@@ -115,14 +115,14 @@ layer.U8, layer.U16, layer.U32 = { 0, 255 }, { 0, 65535 }, { 0, 4294967295 }
 -- Bytes of a part of a packet, 1-based, as `payload` and raw packets give them.
 function layer.byte_access(class, pointer, size, changed)
     local index = compile(([[function(self, i)
-        local p = packets[self.slot]
-        if p.generation ~= self.generation then stale(%q) end
+        local p = packets[self.slot_]
+        if p.generation ~= self.generation_ then stale(%q) end
         if i >= 1 and i <= p.%s and i %% 1 == 0 then return p.%s[i - 1] end
         return nil
     end]]):format(class, size, pointer))
     local newindex = compile(([[function(self, i, v)
-        local p = packets[self.slot]
-        if p.generation ~= self.generation then stale(%q) end
+        local p = packets[self.slot_]
+        if p.generation ~= self.generation_ then stale(%q) end
         if context.pass_through ~= 0 then pass_through(%q) end
         check_integer(%q, i, 1, p.%s)
         check_integer(%q, v, 0, 255)
@@ -130,8 +130,8 @@ function layer.byte_access(class, pointer, size, changed)
         p.changed = bit.bor(p.changed, %d)
     end]]):format(class, class, class .. ": index", size, class .. ": byte", pointer, changed))
     local length = compile(([[function(self)
-        local p = packets[self.slot]
-        if p.generation ~= self.generation then stale(%q) end
+        local p = packets[self.slot_]
+        if p.generation ~= self.generation_ then stale(%q) end
         return p.%s
     end]]):format(class, size))
     return index, newindex, length
@@ -141,15 +141,15 @@ end
 function layer.add_common(definition)
     local name = definition.name
     definition.methods.valid = function(self)
-        return packets[self.slot].generation == self.generation
+        return packets[self.slot_].generation == self.generation_
     end
     definition.methods.drop = function(self)
         packet_of(self, name)
-        api.packet_drop(context, self.slot)
+        api.packet_drop(context, self.slot_)
     end
     definition.methods.send = function(self)
         packet_of(self, name)
-        return layer.check(api.packet_send(context, self.slot), name .. ":send")
+        return layer.check(api.packet_send(context, self.slot_), name .. ":send")
     end
     definition.get.dissector = function() return name end
     return definition
@@ -182,7 +182,7 @@ local raw_ref = core.class("struct haka_raw_ref", layer.add_common {
         resize = function(self, size)
             writable(self, "raw")
             core.check_integer("raw:resize", size, 0, 65535)
-            layer.check(api.packet_resize(context, self.slot, size), "raw:resize")
+            layer.check(api.packet_resize(context, self.slot_, size), "raw:resize")
         end,
     },
     index = index,

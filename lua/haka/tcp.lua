@@ -8,11 +8,11 @@ local U8, U16, U32 = layer.U8, layer.U16, layer.U32
 local MARK, KEEP = layer.MARK_TRANSPORT, layer.KEEP_TRANSPORT_CHECKSUM
 
 ffi.cdef [[
-struct haka_tcp_ref { const uint32_t slot; const uint32_t generation; };
-struct haka_tcp_flags { const uint32_t slot; const uint32_t generation; };
-struct haka_payload_ref { const uint32_t slot; const uint32_t generation; };
-struct haka_udp_ref { const uint32_t slot; const uint32_t generation; };
-struct haka_icmp_ref { const uint32_t slot; const uint32_t generation; };
+struct haka_tcp_ref { const uint32_t slot_; const uint32_t generation_; };
+struct haka_tcp_flags { const uint32_t slot_; const uint32_t generation_; };
+struct haka_payload_ref { const uint32_t slot_; const uint32_t generation_; };
+struct haka_udp_ref { const uint32_t slot_; const uint32_t generation_; };
+struct haka_icmp_ref { const uint32_t slot_; const uint32_t generation_; };
 ]]
 
 local transport = {}
@@ -24,7 +24,7 @@ local payload_ref = core.class("struct haka_payload_ref", {
         resize = function(self, size)
             local p = writable(self, "payload")
             core.check_integer("payload:resize", size, 0, 65535)
-            layer.check(api.packet_resize(context, self.slot, p.net_size - p.payload_size + size),
+            layer.check(api.packet_resize(context, self.slot_, p.net_size - p.payload_size + size),
                 "payload:resize")
         end,
     },
@@ -35,18 +35,18 @@ local function checksums(name)
     return {
         verify_checksum = function(self)
             packet_of(self, name)
-            return api.checksum_ok(context, self.slot, 1) ~= 0
+            return api.checksum_ok(context, self.slot_, 1) ~= 0
         end,
         compute_checksum = function(self)
             writable(self, name)
-            api.checksum_set(context, self.slot, 1)
+            api.checksum_set(context, self.slot_, 1)
         end,
         forge = function(self) return (ip.of(self, packet_of(self, name))) end,
     }
 end
 
 local function payload(name)
-    return function(self) packet_of(self, name) return (payload_ref(self.slot, self.generation)) end
+    return function(self) packet_of(self, name) return (payload_ref(self.slot_, self.generation_)) end
 end
 
 local function ip_of(name)
@@ -160,7 +160,7 @@ local methods = checksums("tcp")
 -- a dropped connection.
 function methods.getconnection(self)
     packet_of(self, "tcp")
-    local slot = api.connection_of(context, self.slot, direction_out, tombstone_out)
+    local slot = api.connection_of(context, self.slot_, direction_out, tombstone_out)
     if tombstone_out[0] ~= 0 then return nil, nil, true end
     if slot == 0xffffffff then return nil, nil, false end
     return core.modules.connection.handle(slot), direction_out[0] ~= 0, false
@@ -168,7 +168,7 @@ end
 
 function methods.newconnection(self)
     writable(self, "tcp")
-    layer.check(api.connection_new(context, self.slot, connection_slot), "tcp:newconnection")
+    layer.check(api.connection_new(context, self.slot_, connection_slot), "tcp:newconnection")
     return core.modules.connection.handle(connection_slot[0])
 end
 
@@ -184,7 +184,7 @@ local tcp_ref = core.class("struct haka_tcp_ref", layer.add_common {
         window_size = getter("tcp", "transport", layer.get16(14)),
         checksum = getter("tcp", "transport", layer.get16(16)),
         urgent_pointer = getter("tcp", "transport", layer.get16(18)),
-        flags = function(self) packet_of(self, "tcp") return (flags_ref(self.slot, self.generation)) end,
+        flags = function(self) packet_of(self, "tcp") return (flags_ref(self.slot_, self.generation_)) end,
         payload = payload("tcp"),
         ip = ip_of("tcp"),
         options = function(self) packet_of(self, "tcp") return options_of(self) end,
@@ -201,7 +201,7 @@ local tcp_ref = core.class("struct haka_tcp_ref", layer.add_common {
             if value % 4 ~= 0 then return fail("tcp.hdr_len: expected a multiple of 4, got %d", value) end
             p.transport[12] = bit.bor(bit.band(p.transport[12], 15), value * 4)
             p.changed = bit.bor(p.changed, 2)
-            api.packet_parse(context, self.slot)
+            api.packet_parse(context, self.slot_)
         end,
         res = setter("tcp", "res", "transport", { 0, 15 }, MARK,
             "b[12] = bit.bor(bit.band(b[12], 0xf0), v)"),
@@ -265,15 +265,15 @@ local function create(name, protocol, header_size, write)
         if p.made == 0 then return fail("%s.create: not on a captured packet", name) end
         local ip_size = p.net_size - p.transport_size
         if p.transport_size < header_size then
-            layer.check(api.packet_resize(context, on.slot, ip_size + header_size),
+            layer.check(api.packet_resize(context, on.slot_, ip_size + header_size),
                 name .. ".create")
         end
         ffi.fill(p.transport, header_size)
         p.net[p.ip_version == 4 and 9 or 6] = protocol(p)
         write(p)
         p.changed = 3
-        api.packet_parse(context, on.slot)
-        return transport[name](on.slot)
+        api.packet_parse(context, on.slot_)
+        return transport[name](on.slot_)
     end
 end
 

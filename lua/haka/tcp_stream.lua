@@ -61,7 +61,7 @@ function methods.push(self, tcp)
     if #state.held >= 1024 then return fail("tcp_stream:push: at most 1024 packets are held") end
     local seq, size, syn = tcp.seq, sequence_size(tcp), tcp.flags.syn
     if not state.start then state.start, state.next = seq, seq end
-    local slot = tcp.slot
+    local slot = tcp.slot_
     if p.made == 0 then
         layer.check(api.packet_take(context, slot, taken_out), "tcp_stream:push")
         slot = taken_out[0]

@@ -128,8 +128,10 @@ class Tcp(HakaCase):
             expect.fails('tcp has no field "sport"', function() pkt.sport = 1 end)
             expect.fails('nearest: "srcport"', function() return pkt.scrport end)
             expect.fails('tcp has no field 1', function() return pkt[1] end)
-            expect.fails("attempt to write to constant", function() pkt.slot = 1 end)
-            expect.fails("attempt to write to constant", function() pkt.generation = 1 end)
+            expect.fails('tcp has no field "slot"', function() pkt.slot = 1 end)
+            expect.fails('tcp has no field "slot"', function() return pkt.slot end)
+            expect.fails('tcp has no field "generation"', function() return pkt.generation end)
+            expect.fails("attempt to write to constant", function() pkt.slot_ = 1 end)
             expect.fails('tcp.flags has no field "sin"', function() return pkt.flags.sin end)
             expect.fails('tcp.flags has no field "sin"', function() pkt.flags.sin = true end)
             expect.fails('payload has no field "size"', function() return pkt.payload.size end)
@@ -139,7 +141,7 @@ class Tcp(HakaCase):
             expect.fails("tcp.drop can't be written", function() pkt.drop = 1 end)
             expect.fails("tcp.options can't be written", function() pkt.options = 1 end)
             expect.fails('tcp.options has no field "msss"', function() return pkt.options.msss end)
-        end }""", [syn()], held=30)
+        end }""", [syn()], held=34)
 
     def test_options(self):
         self.expect("""haka.rule{ hooks = { "tcp-up" }, eval = function(self, pkt)
