@@ -18,7 +18,7 @@ end
 -- What haka.log.fatal raises isn't text and goes on as it is: the engine knows it.
 local function with_traceback(problem)
     if type(problem) == "userdata" then return problem end
-    return debug.traceback(tostring(problem), 2)
+    return (debug.traceback(tostring(problem), 2):gsub("\t", "    "))
 end
 
 local function log_error(problem)

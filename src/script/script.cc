@@ -151,7 +151,11 @@ std::string Script::load_policy() {
     const std::string chunk = options_.policy;
     const int status = luaL_loadfilex(lua, chunk.c_str(), "t");
     if (status != 0) {
-        return text_at(lua, -1);
+        const std::string message = text_at(lua, -1);
+        // Of bytecode, Lua says neither where it is nor what it is.
+        return message.find(chunk) != std::string::npos
+                   ? message
+                   : fmt::format("{}: {}; a policy is a text", chunk, message);
     }
     lua_pushvalue(lua, kEntries);
     lua_setfenv(lua, -2);
