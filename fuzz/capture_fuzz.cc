@@ -1,24 +1,18 @@
 // Feeds bytes as a capture file to the reader. Whatever they are: frames lie inside their block,
 // say the truth about themselves, and don't depend on how the bytes were cut into blocks.
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "capture/block_reader.h"
 #include "capture/gzip_source.h"
+#include "fuzz.h"
 
 namespace haka::capture {
 namespace {
 
-void must(bool holds, const char* what) {
-    if (!holds) {
-        std::fprintf(stderr, "broken: %s\n", what);
-        std::abort();
-    }
-}
+using fuzz::require;
 
 // Everything that may not depend on the cut, in one number.
 struct Digest {
@@ -34,13 +28,13 @@ void check(const Frame& frame, const Block& block, const BlockReader& reader, Di
     const std::uint8_t* begin = block.bytes.data();
     const std::uint8_t* end = begin + block.bytes.size();
     constexpr std::less_equal<> kNotAfter;  // Defined also for pointers into different objects.
-    must(kNotAfter(begin, frame.data) && kNotAfter(frame.data, end), "frame in its block");
-    must(frame.size <= static_cast<std::size_t>(end - frame.data), "frame ends in its block");
-    must(frame.size <= kFrameSizeMax, "frame size bounded");
-    must(frame.original_size >= frame.size, "original size at least the captured size");
-    must(frame.number == ++digest.frames, "frames numbered from 1");
-    must(frame.interface < reader.interfaces().size(), "interface known");
-    must(reader.interfaces()[frame.interface].link == frame.link, "link type of its interface");
+    require(kNotAfter(begin, frame.data) && kNotAfter(frame.data, end), "frame in its block");
+    require(frame.size <= static_cast<std::size_t>(end - frame.data), "frame ends in its block");
+    require(frame.size <= kFrameSizeMax, "frame size bounded");
+    require(frame.original_size >= frame.size, "original size at least the captured size");
+    require(frame.number == ++digest.frames, "frames numbered from 1");
+    require(frame.interface < reader.interfaces().size(), "interface known");
+    require(reader.interfaces()[frame.interface].link == frame.link, "link type of its interface");
     digest.add(frame.size);
     digest.add(frame.original_size);
     digest.add(static_cast<std::uint64_t>(frame.when.ns));
@@ -54,7 +48,7 @@ void check(const Frame& frame, const Block& block, const BlockReader& reader, Di
 Digest read(ByteView bytes, std::size_t block_size, std::size_t step) {
     Digest digest;
     auto opened = BlockReader::open(memory_source(bytes, step), "file", block_size);
-    must((opened.reader == nullptr) != opened.error.empty(), "a reader or an error");
+    require((opened.reader == nullptr) != opened.error.empty(), "a reader or an error");
     if (!opened.reader) {
         digest.message = std::move(opened.error);
         return digest;
@@ -62,15 +56,15 @@ Digest read(ByteView bytes, std::size_t block_size, std::size_t step) {
     const Interface* first = opened.reader->interfaces().data();
     Block block;
     while (opened.reader->read(block)) {
-        must(!block.frames.empty(), "a block has frames");
+        require(!block.frames.empty(), "a block has frames");
         for (const Frame& frame : block.frames) {
             check(frame, block, *opened.reader, digest);
         }
     }
-    must(opened.reader->interfaces().data() == first, "interfaces stay where they are");
-    must(!opened.reader->read(block), "an end is an end");
+    require(opened.reader->interfaces().data() == first, "interfaces stay where they are");
+    require(!opened.reader->read(block), "an end is an end");
     digest.message = opened.reader->damage().value_or("");
-    must(digest.message.find('\n') == std::string::npos, "one line");
+    require(digest.message.find('\n') == std::string::npos, "one line");
     return digest;
 }
 
@@ -88,6 +82,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const Digest whole = read(bytes, 1U << 16, SIZE_MAX);
     const Digest cut = read(bytes, block_size, step);
     // How much a damaged gzip stream gives before its error is zlib's business.
-    must(whole == cut || looks_like_gzip(bytes), "blocks don't matter");
+    require(whole == cut || looks_like_gzip(bytes), "blocks don't matter");
     return 0;
 }

@@ -13,7 +13,6 @@
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -26,12 +25,16 @@
 
 #include "engine/worker.h"
 #include "flow/fragments.h"
+#include "fuzz.h"
 #include "wire/build.h"
 #include "wire/ipv4.h"
 #include "wire/tcp.h"
 
 namespace haka {
 namespace {
+
+using fuzz::Input;
+using fuzz::require;
 
 constexpr std::string_view kPolicy = R"lua(
 local function hex(text)
@@ -127,38 +130,6 @@ constexpr std::uint32_t kServerIsn = 5000;
 constexpr std::size_t kPacketsMax = 200;
 constexpr std::uint32_t kReach = 1U << 16;
 constexpr std::int16_t kUnknown = -1;  // In place of a byte: lost.
-
-void require(bool holds, const char* what) {
-    if (!holds) {
-        std::fprintf(stderr, "does not hold: %s\n", what);
-        std::abort();
-    }
-}
-
-class Input {
-public:
-    explicit Input(ByteView bytes) : left_(bytes) {}
-
-    [[nodiscard]] bool empty() const { return left_.empty(); }
-    std::uint8_t byte() {
-        if (left_.empty()) {
-            return 0;
-        }
-        const std::uint8_t value = left_.front();
-        left_ = left_.subspan(1);
-        return value;
-    }
-    std::vector<std::uint8_t> bytes(std::size_t count) {
-        count = std::min(count, left_.size());
-        std::vector<std::uint8_t> taken(left_.begin(),
-                                        left_.begin() + static_cast<std::ptrdiff_t>(count));
-        left_ = left_.subspan(count);
-        return taken;
-    }
-
-private:
-    ByteView left_;
-};
 
 struct Packet {
     Instant when;

@@ -4,45 +4,17 @@
 // Input: five bytes of settings, then records of [kind, time step, what the fragment is made of].
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
 
 #include "flow/fragments.h"
+#include "fuzz.h"
 #include "wire/headers.h"
 
 namespace haka {
 namespace {
 
-void require(bool holds) {
-    if (!holds) {
-        std::abort();
-    }
-}
-
-class Input {
-public:
-    explicit Input(ByteView bytes) : left_(bytes) {}
-
-    [[nodiscard]] bool empty() const { return left_.empty(); }
-    std::uint8_t byte() {
-        if (left_.empty()) {
-            return 0;
-        }
-        const std::uint8_t value = left_.front();
-        left_ = left_.subspan(1);
-        return value;
-    }
-    std::vector<std::uint8_t> bytes(std::size_t count) {
-        count = std::min(count, left_.size());
-        std::vector<std::uint8_t> taken(left_.begin(),
-                                        left_.begin() + static_cast<std::ptrdiff_t>(count));
-        left_ = left_.subspan(count);
-        return taken;
-    }
-
-private:
-    ByteView left_;
-};
+using fuzz::Input;
+using fuzz::require;
 
 // Few addresses and numbers, so that fragments meet: only offset, flags and size are free.
 std::vector<std::uint8_t> fragment(bool is_ipv4, Input& input) {
@@ -150,6 +122,6 @@ void run(Input input) {
 }  // namespace haka
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    haka::run(haka::Input({data, size}));
+    haka::run(haka::fuzz::Input({data, size}));
     return 0;
 }

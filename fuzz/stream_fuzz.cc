@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "fuzz.h"
 #include "stream/stream_buffer.h"
 #include "stream/tracker.h"
 #include "wire/tcp.h"
@@ -15,30 +15,8 @@
 namespace haka::stream {
 namespace {
 
-void require(bool holds) {
-    if (!holds) {
-        std::abort();
-    }
-}
-
-class Input {
-public:
-    explicit Input(ByteView bytes) : left_(bytes) {}
-
-    [[nodiscard]] bool empty() const { return left_.empty(); }
-    std::uint8_t byte() {
-        if (left_.empty()) {
-            return 0;
-        }
-        const std::uint8_t value = left_.front();
-        left_ = left_.subspan(1);
-        return value;
-    }
-    std::uint32_t below(std::uint32_t limit) { return (byte() * 256U + byte()) % limit; }
-
-private:
-    ByteView left_;
-};
+using fuzz::Input;
+using fuzz::require;
 
 constexpr std::uint32_t kBytes = 2000;
 
@@ -297,7 +275,7 @@ void judge_segments(Input& input, Mode mode) {
 // NOLINTNEXTLINE(readability-identifier-naming)
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     namespace stream = haka::stream;
-    stream::Input input(haka::ByteView(data, size));
+    haka::fuzz::Input input(haka::ByteView(data, size));
     haka::TcpSettings settings;
     switch (input.byte() % 4) {
         case 0:

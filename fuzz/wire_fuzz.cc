@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 #include <vector>
 
+#include "fuzz.h"
 #include "wire/checksum.h"
 #include "wire/ethernet.h"
 #include "wire/headers.h"
@@ -24,42 +24,38 @@
 namespace haka::wire {
 namespace {
 
+using fuzz::Input;
+using fuzz::require;
+
 constexpr std::array kLinks = {LinkType::Ethernet, LinkType::Raw,      LinkType::Null,
                                LinkType::Loop,     LinkType::LinuxSll, LinkType::LinuxSll2,
                                LinkType::Ipv4,     LinkType::Ipv6};
 
-// Holds in every build type, unlike assert.
-void must_hold(bool condition) {
-    if (!condition) {
-        std::abort();
-    }
-}
-
 void check_headers(const Headers& h, ByteView frame) {
-    must_hold(h.net <= h.transport && h.transport <= h.payload);
-    must_hold(h.payload <= h.end && h.end <= frame.size());
+    require(h.net <= h.transport && h.transport <= h.payload);
+    require(h.payload <= h.end && h.end <= frame.size());
     if (h.ip_version == 0) {
-        must_hold(h.net == h.transport && h.net == h.payload);
-        must_hold(!h.fragment && !h.transport_ok);
+        require(h.net == h.transport && h.net == h.payload);
+        require(!h.fragment && !h.transport_ok);
     }
-    must_hold(h.transport_ok || h.payload == h.transport);
-    must_hold(!h.fragment || !h.transport_ok);
-    must_hold(!h.transport_ok || h.malformed == Event::None);
-    must_hold(h.vlan_count <= 8 && h.vlan <= 4095);
+    require(h.transport_ok || h.payload == h.transport);
+    require(!h.fragment || !h.transport_ok);
+    require(!h.transport_ok || h.malformed == Event::None);
+    require(h.vlan_count <= 8 && h.vlan <= 4095);
 }
 
 void check_segment(const Headers& h, ByteView frame) {
     const Segment segment = read_segment(h, frame);
-    must_hold(segment.payload_size == h.end - h.payload + h.cut);
-    must_hold(segment.window_scale <= 14);
+    require(segment.payload_size == h.end - h.payload + h.cut);
+    require(segment.window_scale <= 14);
     const auto tcp = TcpView::parse(frame.subspan(h.transport, h.end - h.transport));
-    must_hold(tcp.has_value());
-    must_hold(tcp->payload().data() == frame.data() + h.payload);
+    require(tcp.has_value());
+    require(tcp->payload().data() == frame.data() + h.payload);
     TcpOptions options(tcp->options());
     TcpOption option;
     std::size_t steps = 0;
     while (options.next(option)) {
-        must_hold(++steps <= 40);
+        require(++steps <= 40);
     }
 }
 
@@ -99,22 +95,22 @@ void check_frame(LinkType link, ByteView frame) {
     const ChecksumCheck before = verify_transport(headers, frame);
     std::vector<std::uint8_t> right(frame.begin(), frame.end());
     const bool is_written = compute_transport(headers, right);
-    must_hold(is_written || before == ChecksumCheck::Unverifiable);
+    require(is_written || before == ChecksumCheck::Unverifiable);
     if (is_written) {
-        must_hold(verify_transport(headers, right) == ChecksumCheck::Right);
+        require(verify_transport(headers, right) == ChecksumCheck::Right);
     }
     if (headers.ip_version == 4) {
         compute_ipv4_header(headers, right);
     }
     const Parsed again = parse_text(to_text(frame, link), link);
-    must_hold(static_cast<bool>(again));
-    must_hold(std::equal(again.bytes.begin(), again.bytes.end(), frame.begin(), frame.end()));
+    require(static_cast<bool>(again));
+    require(std::equal(again.bytes.begin(), again.bytes.end(), frame.begin(), frame.end()));
 }
 
 void check_line(LinkType link, std::string_view line) {
     const Parsed parsed = parse_text(line, link);
-    must_hold(static_cast<bool>(parsed) == (parsed.column == 0));
-    must_hold(parsed.column <= line.size() + 1);
+    require(static_cast<bool>(parsed) == (parsed.column == 0));
+    require(parsed.column <= line.size() + 1);
     if (parsed) {
         check_headers(find_headers(link, parsed.bytes), parsed.bytes);
     }
