@@ -30,6 +30,7 @@ echo 'print("loaded")' >policy.lua
 echo 'haka.rule{ hooks = { "tcp-uq" }, eval = function () end }' >wrong-hook.lua
 echo 'local x = = 1' >syntax.lua
 head -c 700 "$capture" >damaged.pcapng
+printf '\033LJ\002' >bytecode.lua
 echo 'workers = "two"' >wrong.toml
 
 expect 0 "haka check POLICY.lua" ""
@@ -44,6 +45,7 @@ expect 2 "" "missing.lua" run -r "$capture" missing.lua
 expect 2 "" "missing.pcap" run -r missing.pcap policy.lua
 expect 2 "" "policy.lua" run -r policy.lua policy.lua
 expect 2 "" "syntax.lua:1" run -r "$capture" syntax.lua
+expect 2 "" "bytecode.lua: " run -r "$capture" bytecode.lua
 expect 2 "" "tcp-up" run -r "$capture" wrong-hook.lua
 expect 2 "" "out.txt" run -r "$capture" -w out.txt policy.lua
 expect 2 "" "nonsense" run -r "$capture" -f "nonsense nonsense" policy.lua
@@ -56,10 +58,22 @@ sed -n '/^\.nf/,/^\.fi/{/^\./d; s/\\-/-/g; p}' "$here/../packaging/haka.1" >manu
 grep -q "^workers" manual.toml || { echo "FAILED: no settings in the manual page"; failed=1; }
 expect 0 "no rules" "" check -c manual.toml policy.lua
 
+echo "of an earlier run" >old.log
+expect 2 "" "tcp-up" run -r "$capture" --log old.log wrong-hook.lua
+matches old.log "earlier" || { echo "FAILED: a run that never began emptied the log"; failed=1; }
+expect 0 "loaded" "" run -q -r "$capture" --log old.log policy.lua
+matches old.log "" || { echo "FAILED: the log of an earlier run stays"; failed=1; }
+
 cp "$capture" in.pcapng
 ln in.pcapng link.pcapng
 expect 2 "" "would write over" run -r in.pcapng -w link.pcapng policy.lua
 cmp -s in.pcapng "$capture" || { echo "FAILED: the input was written over"; failed=1; }
+
+"$haka" run -q -r - -w in.pcapng policy.lua <in.pcapng >out 2>err
+[ $? = 2 ] && cmp -s in.pcapng "$capture" ||
+    { echo "FAILED: the input was written over through standard input"; failed=1; }
+"$haka" run -r "$capture" -w closed.pcap policy.lua <&- >&- 2>&-
+cmp -s closed.pcap out.pcap || { echo "FAILED: a message went into the capture"; failed=1; }
 
 "$haka" run -q -r "$capture" -w - policy.lua 2>err | cmp -s - out.pcap ||
     { echo "FAILED: -w - doesn't write what -w FILE writes"; failed=1; }
@@ -67,5 +81,20 @@ matches err "loaded" || { echo "FAILED: prints mix with packets"; failed=1; }
 
 "$haka" run -r "$capture" policy.lua >/dev/full 2>err
 [ $? = 1 ] && grep -q "No space left" err || { echo "FAILED: a full disk is not told"; failed=1; }
+
+# Interrupts. The policy opens a fifo: when that returns, the program is at work for certain.
+mkfifo at_work.fifo
+cat >hang.lua <<'END'
+io.open("at_work.fifo", "w"):close()
+while true do end
+END
+for command in check "run -r $capture"; do
+    timeout -s KILL 60 "$haka" $command --unsafe hang.lua 2>err &
+    read -r _ <at_work.fifo
+    kill -TERM $!
+    wait $!
+    [ $? = 1 ] && matches err "interrupted while it was loading" ||
+        { echo "FAILED: $command: an interrupt doesn't end a policy that loads"; cat err; failed=1; }
+done
 
 exit $failed

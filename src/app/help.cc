@@ -71,7 +71,8 @@ Example
 
 Exit status
   0  the policy loads
-  2  it doesn't, or wrong usage
+  1  interrupted
+  2  it doesn't load, or wrong usage
 )";
 
 }  // namespace haka::app

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <new>
 #include <string>
@@ -35,6 +36,11 @@ void say(int fd, std::string_view text) {
 int refuse(std::string_view what) {
     say(STDERR_FILENO, fmt::format("haka: {}\n", what));
     return kNotBegun;
+}
+
+// Nothing is wrong with what was asked for when the user ended it.
+int not_begun() {
+    return stop_flag().requested.load() != 0 ? kFailed : kNotBegun;
 }
 
 int print(std::string_view text) {
@@ -87,6 +93,9 @@ int run_policy(const Options& options, const Settings& settings) {
     catch_signals();
 
     const engine::RunOutcome outcome = engine::run(run, streams.sinks(), stop_flag());
+    if (!outcome.setup_failed) {
+        streams.begin_log();
+    }
     const std::string unwritten = streams.finish();
     if (!options.quiet && !outcome.setup_failed) {
         std::string text;
@@ -100,11 +109,11 @@ int run_policy(const Options& options, const Settings& settings) {
         }
     }
     if (outcome.must_abandon) {
-        _exit(outcome.setup_failed ? kNotBegun
-                                   : kFailed);  // Destructors would wait for the thread that hangs.
+        // Destructors would wait for the thread that hangs.
+        _exit(outcome.setup_failed ? not_begun() : kFailed);
     }
     if (outcome.setup_failed) {
-        return kNotBegun;
+        return not_begun();
     }
     return outcome.failed || !unwritten.empty() ? kFailed : kDone;
 }
@@ -117,11 +126,11 @@ int check_policy(const Options& options, const Settings& settings) {
     const engine::CheckOutcome outcome = engine::check(run, stop_flag());
     const int printed = print(outcome.listing);
     if (outcome.failed) {
-        const int status = refuse(outcome.message);
+        refuse(outcome.message);
         if (outcome.must_abandon) {
-            _exit(status);
+            _exit(not_begun());
         }
-        return status;
+        return not_begun();
     }
     if (!outcome.message.empty()) {
         say(STDERR_FILENO, fmt::format("haka: {}\n", outcome.message));
@@ -172,6 +181,16 @@ void say_exception(const std::exception_ptr& exception) noexcept {
     }
 }
 
+// Whoever started us may have closed a standard stream. The next file opened would get its number,
+// and a message could be written into a capture; so the number is taken, by something that fails.
+void take_standard_streams() {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        }
+    }
+}
+
 // An exception in a worker's thread, or one out of a destructor.
 [[noreturn]] void end_on_exception() {
     if (const std::exception_ptr exception = std::current_exception()) {
@@ -187,6 +206,7 @@ void say_exception(const std::exception_ptr& exception) noexcept {
 
 int main(int argc, char** argv) {
     std::set_terminate(haka::app::end_on_exception);
+    haka::app::take_standard_streams();
     try {
         return haka::app::dispatch({argv + (argc > 0 ? 1 : 0), argv + argc});
     } catch (...) {

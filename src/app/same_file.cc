@@ -17,6 +17,12 @@ struct Named {
     bool is_written;
 };
 
+// Standard input may be a file, too. (The outputs' standard streams are the shell's business: it
+// has opened, and emptied, what they are before we begin.)
+std::string path_of(const std::string& named, bool is_written) {
+    return named == "-" && !is_written ? "/dev/stdin" : named;
+}
+
 bool is_same(const std::string& a, const std::string& b) {
     namespace fs = std::filesystem;
     std::error_code error;
@@ -45,7 +51,8 @@ std::string clashing_files(const Options& options) {
             const Named& late = files[i];
             const Named& early = files[j];
             if (!late.is_written || late.path->empty() || early.path->empty() ||
-                *late.path == "-" || *early.path == "-" || !is_same(*late.path, *early.path)) {
+                *late.path == "-" || (early.is_written && *early.path == "-") ||
+                !is_same(*late.path, path_of(*early.path, early.is_written))) {
                 continue;
             }
             return fmt::format("{} {} would write over the file that {} {}; name another one",

@@ -1,5 +1,6 @@
 #include "app/same_file.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -69,6 +70,19 @@ TEST_F(SameFileTest, ThePolicyIsNotWrittenOver) {
     EXPECT_EQ(
         clashing_files(options),
         "--log " + input_ + " would write over the file that the policy is; name another one");
+}
+
+TEST_F(SameFileTest, StandardInputIsTheFileThatItReads) {
+    const int saved = dup(STDIN_FILENO);
+    ASSERT_NE(std::freopen(input_.c_str(), "r", stdin), nullptr);
+    Options options;
+    options.input = "-";
+    options.output = input_;
+    EXPECT_NE(clashing_files(options), "");
+    options.output = in_folder("other.pcap");
+    EXPECT_EQ(clashing_files(options), "");
+    dup2(saved, STDIN_FILENO);
+    close(saved);
 }
 
 TEST_F(SameFileTest, StandardStreamsAndDevicesMayBeNamedTwice) {

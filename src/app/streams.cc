@@ -37,8 +37,7 @@ Streams::Opened Streams::open(const Options& options, const Environment& environ
     int log_fd = -1;
     if (!options.log_file.empty()) {
         constexpr mode_t kReadable = 0644;
-        log_fd =
-            ::open(options.log_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kReadable);
+        log_fd = ::open(options.log_file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, kReadable);
         if (log_fd < 0) {
             return {.streams = nullptr,
                     .error = fmt::format("cannot write --log {}: {}", options.log_file,
@@ -51,6 +50,7 @@ Streams::Opened Streams::open(const Options& options, const Environment& environ
 
 Streams::Streams(const Options& options, const Environment& environment, int log_fd)
     : log_file_(log_fd),
+      has_old_log_(log_fd >= 0),
       out_fd_(options.output == "-" ? STDERR_FILENO : STDOUT_FILENO),
       out_style_(style_of(out_fd_, options.colour, environment)),
       log_style_(style_of(log_fd < 0 ? STDERR_FILENO : log_fd, options.colour, environment)),
@@ -80,6 +80,13 @@ bool Streams::can_draw() const {
     return err_style_.terminal;
 }
 
+void Streams::begin_log() {
+    if (has_old_log_) {
+        has_old_log_ = false;
+        (void)ftruncate(log_file_, 0);  // Of a pipe or terminal nothing remains anyway.
+    }
+}
+
 void Streams::wipe_drawn() {
     if (drawn_) {
         std::string blanks;
@@ -100,6 +107,7 @@ bool Streams::write(To to, std::string_view text) {
             }
             return out_.write(text);
         case To::Log:
+            begin_log();
             if (log_style_.terminal) {
                 wipe_drawn();
             }

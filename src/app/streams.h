@@ -45,6 +45,9 @@ public:
     // A progress line can be drawn, and nobody's data stands in it.
     [[nodiscard]] bool can_draw() const;
 
+    // Empties the file of --log. The first line does it too: a run that never begins keeps what an
+    // earlier one left there.
+    void begin_log();
     // What the program says after the run, on standard error.
     void say(std::string_view text);
     // Hands everything to the system. Returns what could not be written, empty when all was.
@@ -58,6 +61,7 @@ private:
     void wipe_drawn();
 
     int log_file_;  // -1: standard error.
+    bool has_old_log_;
     int out_fd_;
     report::ConsoleStyle out_style_;
     report::ConsoleStyle log_style_;
