@@ -83,7 +83,14 @@ matches err "loaded" || { echo "FAILED: prints mix with packets"; failed=1; }
 [ $? = 1 ] && grep -q "No space left" err || { echo "FAILED: a full disk is not told"; failed=1; }
 
 # Interrupts. The policy opens a fifo: when that returns, the program is at work for certain.
-mkfifo at_work.fifo
+mkfifo in.fifo at_work.fifo
+cat >signal.lua <<'END'
+local seen = false
+haka.rule{ hooks = { "raw-up" }, eval = function ()
+    if not seen then seen = true io.open("at_work.fifo", "w"):close() end
+end }
+END
+one_pair=$here/../samples/captures/ipv6-http.pcap
 cat >hang.lua <<'END'
 io.open("at_work.fifo", "w"):close()
 while true do end
@@ -95,6 +102,17 @@ for command in check "run -r $capture"; do
     wait $!
     [ $? = 1 ] && matches err "interrupted while it was loading" ||
         { echo "FAILED: $command: an interrupt doesn't end a policy that loads"; cat err; failed=1; }
+done
+for workers in 1 2; do
+    exec 9<>in.fifo
+    timeout -s KILL 60 "$haka" run -q --unsafe -j $workers -r in.fifo signal.lua 2>err &
+    cat "$one_pair" >&9  # Less than a pipe holds.
+    read -r _ <at_work.fifo
+    kill -TERM $!
+    wait $!
+    [ $? = 1 ] && matches err "interrupted" ||
+        { echo "FAILED: -j $workers: an interrupt doesn't end a run that waits"; cat err; failed=1; }
+    exec 9>&-
 done
 
 exit $failed

@@ -161,6 +161,11 @@ bool Conveyor::is_over() {
     return active_.empty() && !loading_ && (ended_ || stopped_);
 }
 
+bool Conveyor::is_reading() {
+    const std::lock_guard lock(mutex_);
+    return loading_;
+}
+
 std::vector<Stage*> Conveyor::unfinished() {
     const std::lock_guard lock(mutex_);
     std::vector<Stage*> stages;

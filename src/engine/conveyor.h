@@ -55,6 +55,8 @@ public:
     void recycle(Stage& stage);
     // Every block has been walked and written, or stop() was called and none is in use.
     [[nodiscard]] bool is_over();
+    // A worker waits for the input.
+    [[nodiscard]] bool is_reading();
     // For the flush after a hang: every block that is still on its way, oldest first.
     [[nodiscard]] std::vector<Stage*> unfinished();
 

@@ -1,5 +1,6 @@
 #include "engine/run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
 #include <thread>
@@ -258,7 +259,11 @@ void Run::draw(Clock::time_point now) {
 // The calling thread's loop: writes what is done, watches what isn't.
 void Run::watch() {
     while (!outcome_.must_abandon) {
-        if (Stage* stage = conveyor_->next_done(kLook); stage != nullptr) {
+        // Asked first: what the workers finished before they went is then seen by this turn. When
+        // asked to stop they leave blocks behind that not all of them have walked.
+        const bool all_gone = at_work_.load() == 0;
+        Stage* stage = conveyor_->next_done(kLook);
+        if (stage != nullptr) {
             merger_->write(stage->journals);
             conveyor_->recycle(*stage);
         }
@@ -268,9 +273,15 @@ void Run::watch() {
             stop_workers_.store(true);
             conveyor_->stop();
         }
+        if (asked_to_stop_ != Clock::time_point{} && now - asked_to_stop_ > kStopPatience &&
+            stage == nullptr && conveyor_->is_reading()) {
+            say("interrupted while waiting for input: what could be read is written");
+            outcome_.must_abandon = true;
+            return;
+        }
         look_at_rules(now);
         draw(now);
-        if (at_work_.load() == 0 && conveyor_->is_over()) {
+        if (all_gone && stage == nullptr) {
             return;
         }
         if (conveyor_->is_over()) {
@@ -320,8 +331,11 @@ RunOutcome Run::go() {
             }
         }
         if (stop_.requested.load() != 0) {
-            say(fmt::format("interrupted at packet {}: everything before it is written",
-                            workers_.front()->at_work().packet));
+            std::uint64_t reached = workers_.front()->at_work().packet;
+            for (const auto& worker : workers_) {
+                reached = std::min(reached, worker->at_work().packet);
+            }
+            say(fmt::format("interrupted at packet {}: everything before it is written", reached));
         }
     }
     merger_->finish();
