@@ -21,6 +21,10 @@ FUZZ_PACKAGES := clang-14 libclang-rt-14-dev llvm-14 python3
 BENCH_PACKAGES := libnids-dev libtins-dev nginx-light curl apache2-utils openssh-server openssh-client \
     iproute2 ethtool tcpdump python3
 
+LIVE_PACKAGES := nginx-light curl openssh-server openssh-client iproute2 ethtool tcpdump python3
+# See tests/live/live.py --help.
+LIVE_OPTIONS ?=
+
 DEBUG := build/debug
 RELEASE := build/release
 CHECK := build/check
@@ -31,7 +35,7 @@ CONFIGURE := cmake --log-level=WARNING -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccac
 CTEST := ctest --output-on-failure -j $(JOBS)
 OUR_CODE := find src fuzz bench tests \( -name '*.h' -o -name '*.cc' \) -print0
 
-.PHONY: help setup setup-test run build test test-debug test-release tsan bench fuzz fuzz-long fuzzers check \
+.PHONY: help setup setup-test run build test test-debug test-release tsan live bench fuzz fuzz-long fuzzers check \
     check-format check-layers check-headers check-tidy install clean
 
 help:
@@ -41,6 +45,7 @@ help:
 	@echo "make check      format, layers, headers, clang-tidy"
 	@echo "make bench      speed and memory, compared with others"
 	@echo "make fuzz       every fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS); make fuzz-long: an hour each"
+	@echo "make live       100 MB each way between real kernels, edited, over bad paths (root)"
 	@echo "make install    to PREFIX=$(PREFIX), below DESTDIR"
 	@echo "make setup      only installs the Debian packages that a build needs"
 	@echo "make clean      removes build/"
@@ -80,6 +85,13 @@ tsan: setup-test
 	@$(CONFIGURE) -B $(TSAN) -DCMAKE_BUILD_TYPE=Release -DSANITIZE_THREAD=ON
 	@cmake --build $(TSAN) -j $(JOBS) --target haka engine_test case_runner
 	@$(CTEST) --test-dir $(TSAN) -R '^(engine|threads|case-.*)$$'
+
+live: setup
+	@tools/install-packages.sh $(LIVE_PACKAGES)
+	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
+	@cmake --build $(RELEASE) -j $(JOBS) --target live_bridge
+	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	    $$as_root tests/live/live.py $(LIVE_OPTIONS) $(RELEASE)/tests/live_bridge
 
 bench: setup
 	@tools/install-packages.sh $(BENCH_PACKAGES)

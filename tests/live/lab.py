@@ -1,0 +1,155 @@
+"""Two hosts and a bridge between them, in namespaces that end with this process."""
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+HOSTS = {"client": ("192.168.10.1", "fd00::10"), "server": ("192.168.20.1", "fd00::20")}
+TOOLS = ("unshare", "mount", "ip", "ethtool", "ss")
+CLONE_NEWNET = 0x40000000
+FOLDER = Path("/run/live")  # In memory, ours alone.
+
+
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
+def run(*command, **options):
+    """What it printed; a failure shows what it said."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                          timeout=options.pop("timeout", 60), **options)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}: exit {done.returncode}\n"
+                           f"{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def enter():
+    """Runs this script again where it is root of its own network, processes and /run: all that it
+    makes is gone when it ends, however it ends."""
+    if os.environ.get("LIVE_INSIDE"):
+        return
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    for tool in TOOLS:
+        if not shutil.which(tool):
+            skip(f"no {tool} here")
+    if os.geteuid() != 0:
+        skip("network namespaces need root")
+    unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    probe = subprocess.run(unshare + ["sh", "-c", "mount -t tmpfs live /run && mkdir /run/netns && "
+                                      "ip netns add a && ip link add x type veth peer name y netns a"],
+                           capture_output=True, text=True)
+    if probe.returncode:
+        skip(f"this machine allows no network namespaces: {probe.stderr.strip()}")
+    os.environ["LIVE_INSIDE"] = "1"
+    os.execvp(unshare[0], unshare + [sys.executable] + sys.argv)
+
+
+def build(congestion):
+    run("mount", "-t", "tmpfs", "live", "/run")
+    for folder in ("netns", "sshd", "live"):
+        os.mkdir(f"/run/{folder}", 0o755)
+    # The cards compute no checksum and join no segments: frames are what a wire carries.
+    plain = ("rx", "off", "tx", "off", "sg", "off", "tso", "off", "gso", "off", "gro", "off")
+    for host, (v4, v6) in HOSTS.items():
+        run("ip", "netns", "add", host)
+        run("ip", "link", "add", host, "type", "veth", "peer", "name", "wire", "netns", host)
+        Path(f"/proc/sys/net/ipv6/conf/{host}/disable_ipv6").write_text("1")
+        run("ethtool", "-K", host, *plain)
+        inside(host, "ethtool", "-K", "wire", *plain)
+        run("ip", "-n", host, "link", "set", "lo", "up")
+        run("ip", "-n", host, "address", "add", f"{v4}/16", "dev", "wire")
+        run("ip", "-n", host, "address", "add", f"{v6}/64", "dev", "wire", "nodad")
+        run("ip", "-n", host, "link", "set", "wire", "up")
+        run("ip", "link", "set", host, "up")
+        # What one transfer learns of the path must not help the next.
+        inside(host, "sh", "-c", "cd /proc/sys/net/ipv4 && echo 1 > tcp_no_metrics_save && "
+               f"echo {congestion} > tcp_congestion_control")
+    # Neighbours are known, so that a lost question for one is no part of any result.
+    for host, other in (("client", "server"), ("server", "client")):
+        link = inside(other, "cat", "/sys/class/net/wire/address").strip()
+        for address in HOSTS[other]:
+            run("ip", "-n", host, "neighbour", "replace", address, "lladdr", link, "dev", "wire",
+                "nud", "permanent")
+
+
+def inside(host, *command, **options):
+    return run("ip", "netns", "exec", host, *command, **options)
+
+
+@contextlib.contextmanager
+def at(host):
+    """Sockets made meanwhile belong to that host."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/self/ns/net") as home, open(f"/run/netns/{host}") as there:
+        if libc.setns(there.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+        try:
+            yield
+        finally:
+            libc.setns(home.fileno(), CLONE_NEWNET)
+
+
+def tcp_counters(host):
+    """Of /proc/net/snmp: RetransSegs, OutRsts, EstabResets, InErrs, InCsumErrors and others."""
+    names, values = [line.split()[1:] for line in
+                     inside(host, "cat", "/proc/net/snmp").splitlines()
+                     if line.startswith("Tcp:")]
+    return dict(zip(names, map(int, values)))
+
+
+def open_connections(host):
+    """Those that have not ended on both sides, as ss shows them."""
+    lines = inside(host, "ss", "-Htan").splitlines()
+    return [line for line in lines if line.split()[0] not in ("TIME-WAIT", "LISTEN")]
+
+
+class Bridge:
+    """live_bridge at work, and what it said at its end."""
+
+    def __init__(self, program, policy, *, loss=0.0, reorder=0.0, settings=(), capture=None):
+        command = [program, "--loss-before", str(loss), "--loss-behind", str(loss), "--reorder",
+                   str(reorder)]
+        command += ["--policy", str(policy)] if policy else ["--none"]
+        for setting in settings:
+            command += ["--set", setting]
+        self.said = ""
+        self.recorders = []
+        self.log = open(FOLDER / "bridge.log", "w+")
+        self.process = subprocess.Popen(command + list(HOSTS), stdout=subprocess.PIPE, text=True,
+                                        stderr=self.log)
+        if self.process.stdout.readline() != "ready\n":
+            raise RuntimeError(f"the bridge did not start:\n{self.end()}")
+        for host in HOSTS if capture else ():
+            self.recorders.append(subprocess.Popen(
+                ["tcpdump", "-i", host, "-s", "160", "-B", "65536", "-U", "--immediate-mode", "-Z",
+                 "root", "-w", f"{capture}-{host}.pcap"], stderr=subprocess.DEVNULL))
+
+    def end(self):
+        for process in [self.process] + self.recorders:
+            process.send_signal(signal.SIGTERM)
+        try:
+            self.said += self.process.communicate(timeout=20)[0]
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.said += "the bridge did not end and was killed\n" + self.process.communicate()[0]
+        for recorder in self.recorders:
+            recorder.wait(10)
+        self.recorders = []
+        self.log.seek(0)
+        return self.log.read()[:2000] + self.said
+
+
+def listen(host, port):
+    with at(host):
+        socket_ = socket.socket(socket.AF_INET)
+    socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    socket_.bind((HOSTS[host][0], port))
+    socket_.listen()
+    return socket_
