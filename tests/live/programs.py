@@ -66,8 +66,8 @@ class Hosts:
     def start(self, name, port, settings, *arguments):
         (lab.FOLDER / f"{name}.conf").write_text(settings.format(folder=lab.FOLDER))
         command = ["ip", "netns", "exec", "server", shutil.which(name), *map(str, arguments)]
-        self.servers.append(subprocess.Popen(command, stdout=subprocess.DEVNULL,
-                                             stderr=subprocess.DEVNULL))
+        self.servers.append(subprocess.Popen(command, start_new_session=True,
+                                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         until = time.monotonic() + 10
         while f":{port} " not in lab.inside("server", "ss", "-Htanl"):
             if time.monotonic() > until or self.servers[-1].poll() is not None:
