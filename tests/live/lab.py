@@ -100,11 +100,13 @@ def at(host):
 
 
 def tcp_counters(host):
-    """Of /proc/net/snmp: RetransSegs, OutRsts, EstabResets, InErrs, InCsumErrors and others."""
-    names, values = [line.split()[1:] for line in
-                     inside(host, "cat", "/proc/net/snmp").splitlines()
-                     if line.startswith("Tcp:")]
-    return dict(zip(names, map(int, values)))
+    """The kernel's: RetransSegs, OutRsts, EstabResets, InCsumErrors, PAWSEstab and many others."""
+    counters = {}
+    lines = inside(host, "cat", "/proc/net/snmp", "/proc/net/netstat").splitlines()
+    for names, values in zip(lines[::2], lines[1::2]):
+        if names.startswith(("Tcp:", "TcpExt:")):
+            counters.update(zip(names.split()[1:], map(int, values.split()[1:])))
+    return counters
 
 
 def open_connections(host, more=""):

@@ -102,7 +102,7 @@ def difference(got, wanted):
 def transfer(data, wanted, options, strict):
     """Seconds, and what went wrong."""
     faults = []
-    before = {host: lab.tcp_counters(host) for host in lab.HOSTS}
+    before = kernel_counts()
     with lab.listen("server", 5000) as listener:
         listener.settimeout(20)
         with lab.at("client"):
@@ -155,8 +155,19 @@ def rest_of_connections(before, must_close, strict):
     return faults
 
 
-def retransmitted():
-    return sum(lab.tcp_counters(host)["RetransSegs"] for host in lab.HOSTS)
+def kernel_counts():
+    return {host: lab.tcp_counters(host) for host in lab.HOSTS}
+
+
+def counted_since(before):
+    """What tells how a transfer went, one line for each host."""
+    telling = ("RetransSegs", "TCPTimeouts", "TCPFastRetrans", "TCPDSACKRecv", "PAWSEstab",
+               "TCPACKSkippedPAWS", "TCPACKSkippedSeq", "OutRsts", "EstabResets")
+    after = kernel_counts()
+    resent = sum(after[host]["RetransSegs"] - before[host]["RetransSegs"] for host in lab.HOSTS)
+    return resent, "\n".join(host + ": " + ", ".join(
+        f"{name} {after[host].get(name, 0) - before[host].get(name, 0)}" for name in telling)
+        for host in lab.HOSTS)
 
 
 class Table:
@@ -185,9 +196,10 @@ def run_case(table, policy, loss, options, work, megabytes):
     reorder = options.reorder if loss else 0
     path = HERE / "policies" / f"{policy}.lua"
     capture = f"{options.capture}/{policy}-{loss:g}" if options.capture else None
-    before = retransmitted()
+    before = kernel_counts()
     bridge = lab.Bridge(options.bridge, None if policy == "none" else path, loss=loss,
-                        reorder=reorder, settings=options.set, capture=capture)
+                        reorder=reorder, settings=["tcp.edits_max=65536", *options.set],
+                        capture=capture)  # A window full of lines has many edits.
     try:
         seconds, faults = work()
     except (OSError, RuntimeError, lab.subprocess.SubprocessError) as error:
@@ -197,10 +209,11 @@ def run_case(table, policy, loss, options, work, megabytes):
         faults.append(f"the bridge ended with {bridge.process.returncode}")
     if " 0 refused, 0 missed" not in bridge.said:
         faults.append("frames too long, or missed by the bridge")
-    table.row(policy, loss, reorder, megabytes / seconds if seconds and megabytes else 0,
-              retransmitted() - before, faults, said)
+    resent, counters = counted_since(before)
+    table.row(policy, loss, reorder, megabytes / seconds if seconds and megabytes else 0, resent,
+              faults, f"{counters}\n{said}")
     if options.verbose and not faults:
-        print(said)
+        print(f"{counters}\n{said}")
 
 
 def main():
@@ -230,7 +243,7 @@ def main():
             continue
         wanted = None
         for loss in losses:
-            size = options.size / 4 if options.short and loss > 1 else options.size
+            size = options.size / 16 if options.short and loss > 1 else options.size
             if wanted is None or len(data[0]) > size * 1.1e6:
                 data = [make_lines(seed, int(size * 1e6)) for seed in (1, 2)]
                 wanted = [change(part) for part in data]
@@ -247,7 +260,7 @@ def main():
 
 
 def checked(work, policy, strict):
-    before = {host: lab.tcp_counters(host) for host in lab.HOSTS}
+    before = kernel_counts()
     faults = work(policy)
     return 0, faults + rest_of_connections(before, not faults, strict)
 
