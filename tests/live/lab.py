@@ -71,9 +71,9 @@ def build(congestion):
         # What one transfer learns of the path must not help the next.
         inside(host, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/tcp_no_metrics_save")
         # By route: the system may not let a namespace choose it for all.
-        for family, network in (("-4", "192.168.0.0/16"), ("-6", "fd00::/64")):
+        for family, network, metric in (("-4", "192.168.0.0/16", 0), ("-6", "fd00::/64", 256)):
             run("ip", "-n", host, family, "route", "replace", network, "dev", "wire", "proto",
-                "kernel", "congctl", congestion)
+                "kernel", "metric", metric, "congctl", congestion)
     # Neighbours are known, so that a lost question for one is no part of any result.
     for host, other in (("client", "server"), ("server", "client")):
         link = inside(other, "cat", "/sys/class/net/wire/address").strip()
@@ -113,12 +113,6 @@ def open_connections(host, more=""):
     """Those that have not ended on both sides, as ss shows them."""
     lines = inside(host, "ss", f"-HtanO{more}", "state", "connected").splitlines()
     return [" ".join(line.split()) for line in lines if not line.startswith("TIME-WAIT")]
-
-
-def end_connections():
-    """All of them, at once, for the next case."""
-    for host in HOSTS:
-        inside(host, "ss", "-HtanK", "state", "connected")
 
 
 class Bridge:
