@@ -11,10 +11,13 @@ FUZZ_SECONDS ?= 30
 # Folder of reference captures that are not part of the project; tests that need it skip without.
 HAKA_CAPTURES ?=
 BENCH_DATA ?= build/bench-data
+HISTORIES ?= 1000000
+# Each process of `make proof` draws from its own seed: SEED * 1000 + 1, + 2 ...
+SEED ?= 1
 export DESTDIR
 
 BUILD_PACKAGES := g++ cmake ninja-build ccache pkg-config libfmt-dev libcli11-dev \
-    libtomlplusplus-dev libluajit-5.1-dev libpcap-dev zlib1g-dev libgtest-dev
+    libtomlplusplus-dev libluajit-5.1-dev libpcap-dev zlib1g-dev libgtest-dev librapidcheck-dev
 TEST_PACKAGES := luajit python3 tshark
 CHECK_PACKAGES := clang-format-14 clang-tidy-14 luajit python3
 FUZZ_PACKAGES := clang-14 libclang-rt-14-dev llvm-14 python3
@@ -35,13 +38,14 @@ CONFIGURE := cmake --log-level=WARNING -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccac
 CTEST := ctest --output-on-failure -j $(JOBS)
 OUR_CODE := find src fuzz bench tests \( -name '*.h' -o -name '*.cc' \) -print0
 
-.PHONY: help setup setup-test run build test test-debug test-release tsan live bench fuzz fuzz-long fuzzers check \
+.PHONY: help setup setup-test run build test test-debug test-release tsan live proof bench fuzz fuzz-long fuzzers check \
     check-format check-layers check-headers check-tidy install clean
 
 help:
 	@echo "make run        the firewall example over a sample capture (installs, builds, runs)"
 	@echo "make test       every test: Debug with sanitizers, then Release"
 	@echo "make tsan       several workers with the thread sanitizer"
+	@echo "make proof      HISTORIES=$(HISTORIES) random histories of two TCP ends with the engine between"
 	@echo "make check      format, layers, headers, clang-tidy"
 	@echo "make bench      speed and memory, compared with others"
 	@echo "make fuzz       every fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS); make fuzz-long: an hour each"
@@ -92,6 +96,12 @@ live: setup
 	@cmake --build $(RELEASE) -j $(JOBS) --target live_bridge
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	    $$as_root tests/live/live.py $(LIVE_OPTIONS) $(RELEASE)/tests/live_bridge
+
+proof: setup-test
+	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
+	@cmake --build $(RELEASE) -j $(JOBS) --target model_test
+	@seq $(JOBS) | xargs -P $(JOBS) -I{} sh -c '$(RELEASE)/tests/model_test \
+	    --histories $$(( ($(HISTORIES) + $(JOBS) - 1) / $(JOBS) )) --seed $$(( $(SEED) * 1000 + {} ))'
 
 bench: setup
 	@tools/install-packages.sh $(BENCH_PACKAGES)
