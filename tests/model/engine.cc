@@ -12,6 +12,8 @@ std::unique_ptr<Engine> Engine::make(const std::string& policy, std::string& err
     options.settings.seed = 1;
     // A rule may wait long for a line when most packets are lost.
     options.settings.tcp.undecided_time_max = kSecond * 3600;
+    // A hole of 60 KB may hide a thousand words.
+    options.settings.tcp.edits_max = 10'000;
     options.script.policy = folder.write("policy.lua", as_bytes(policy));
     options.script.lua = options.settings.lua;
     auto made = engine::Worker::make(options);

@@ -14,7 +14,7 @@ namespace haka::model {
 
 namespace {
 
-constexpr Duration kTimeMax = kSecond * 20'000;
+constexpr Duration kTimeMax = kSecond * 8000;
 constexpr Duration kLinger = kSecond * 3;  // What still comes when all is done.
 constexpr std::uint64_t kStepsMax = 300'000;
 constexpr Instant kNever{INT64_MAX};
@@ -316,7 +316,7 @@ Outcome History::run() {
         steps_ += 1;
         step();
     }
-    Outcome outcome{.wrong = judge(), .packets = steps_, .took = now_ - start_};
+    Outcome outcome{.wrong = judge(), .steps = steps_, .took = now_ - start_};
     if (trace_ != nullptr) {
         *trace_ += fmt::format("{} steps; {}\n", steps_, states());
     }

@@ -28,7 +28,7 @@ private:
 
 struct Outcome {
     std::string wrong;  // Empty: all is well.
-    std::uint64_t packets = 0;
+    std::uint64_t steps = 0;
     Duration took;
 };
 

@@ -1,6 +1,7 @@
 // model_test [--histories N] [--seed S] [--policies FIRST-LAST]: random histories; exit status 1
 // when one fails. It is shrunk and printed as a plan that replays it:
 // model_test [--trace] --replay PLAN
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <fmt/format.h>
@@ -104,17 +105,20 @@ int check(const Options& options) {
            fmt::format("seed={} max_success={}", options.seed, options.histories).c_str(), 1);
     Engines engines;
     std::uint64_t steps = 0;
+    Duration longest;
     const bool right = rc::check("both ends get exactly what the policy makes", [&] {
         const Plan plan = *rc::gen::exec([&] { return draw(options); });
         const Outcome outcome = run(plan, engines, nullptr);
-        steps += outcome.packets;
+        steps += outcome.steps;
+        longest = std::max(longest, outcome.took);
         if (!outcome.wrong.empty()) {
             RC_FAIL(fmt::format("policy '{}': {}\nmodel_test --trace --replay '{}'",
                                 policies()[plan[Field::Policy]].name, outcome.wrong,
                                 to_text(plan)));
         }
     });
-    fmt::print("{} histories from seed {}, {} steps\n", options.histories, options.seed, steps);
+    fmt::print("{} histories from seed {}, {} steps, the longest took {} simulated seconds\n",
+               options.histories, options.seed, steps, longest.ns / kSecond.ns);
     return right ? 0 : 1;
 }
 
