@@ -1,5 +1,5 @@
-// model_test [--histories N] [--seed S] [--policies FIRST-LAST]: random histories; exit status 1
-// when one fails. It is shrunk and printed as a plan that replays it:
+// model_test [--histories N] [--seed S] [--policies FIRST-LAST] [--with PART-OF-A-PLAN]: random
+// histories; exit status 1 when one fails. It is shrunk and printed as a plan that replays it:
 // model_test [--trace] --replay PLAN
 #include <algorithm>
 #include <charconv>
@@ -26,6 +26,7 @@ struct Options {
     std::uint64_t seed = 1;
     std::uint32_t first = 0;
     std::uint32_t last = kPolicyCount - 1;
+    std::string fixed{};  // Part of a plan.
     std::string replay{};
     bool replays = false;
     bool trace = false;
@@ -60,6 +61,12 @@ bool read_options(int argc, char** argv, Options& options) {
         if (name == "--replay") {
             options.replays = true;
             options.replay = value;
+        } else if (name == "--with") {
+            Plan plan;
+            options.fixed = value;
+            if (!change(value, plan)) {
+                return false;
+            }
         } else if (!(name == "--histories" && read_number(value, options.histories)) &&
                    !(name == "--seed" && read_number(value, options.seed)) &&
                    !(name == "--policies" && read_policies(value, options))) {
@@ -71,7 +78,7 @@ bool read_options(int argc, char** argv, Options& options) {
 
 int replay(const Options& options) {
     Plan plan;
-    if (!from_text(options.replay, plan)) {
+    if (!change(options.replay, plan)) {
         fmt::print(stderr, "no plan: {}\n", options.replay);
         return 2;
     }
@@ -97,6 +104,7 @@ Plan draw(const Options& options) {
             plan.values.at(i) = *rc::gen::inRange(0U, kFieldCounts.at(i));
         }
     }
+    (void)change(options.fixed, plan);
     return plan;
 }
 
@@ -130,6 +138,7 @@ int main(int argc, char** argv) {
     if (!haka::model::read_options(argc, argv, options)) {
         fmt::print(stderr,
                    "usage: model_test [--histories N] [--seed S] [--policies FIRST-LAST]\n"
+                   "                  [--with PART-OF-A-PLAN]\n"
                    "       model_test [--trace] --replay PLAN\n");
         return 2;
     }

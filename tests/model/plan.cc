@@ -39,8 +39,7 @@ std::string to_text(const Plan& plan) {
     return text;
 }
 
-bool from_text(std::string_view text, Plan& plan) {
-    plan = {};
+bool change(std::string_view text, Plan& plan) {
     while (!text.empty()) {
         const std::size_t end = std::min(text.find(' '), text.size());
         if (end != 0 && !read_field(text.substr(0, end), plan)) {

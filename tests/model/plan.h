@@ -76,7 +76,7 @@ struct Plan {
 
 // "Policy=3 ClientSize=100": what isn't 0.
 [[nodiscard]] std::string to_text(const Plan& plan);
-// False: no plan.
-[[nodiscard]] bool from_text(std::string_view text, Plan& plan);
+// Changes what the text says. False: it isn't a plan's text.
+[[nodiscard]] bool change(std::string_view text, Plan& plan);
 
 }  // namespace haka::model
