@@ -124,6 +124,7 @@ private:
     [[nodiscard]] std::string judge() const;
     [[nodiscard]] std::string check_engine() const;
     [[nodiscard]] std::string states() const;
+    [[nodiscard]] std::string counts() const;
 
     const Policy& policy_;
     Engines::Place& place_;
@@ -267,6 +268,24 @@ std::string History::states() const {
     return fmt::format("client: {}; server: {}", client_.state(), server_.state());
 }
 
+// What the engine counted in this history.
+std::string History::counts() const {
+    if (place_.engine == nullptr) {
+        return {};
+    }
+    std::string text;
+    const report::Summary summary = place_.engine->summary();
+    for (std::size_t i = 0; i < kEventCount; ++i) {
+        const std::uint64_t drops = summary.drops.at(i) - summary_.drops.at(i);
+        const std::uint64_t events = summary.events.at(i) - summary_.events.at(i);
+        if (drops != 0 || events != 0) {
+            text += fmt::format("engine: {}: {} drops, {} events\n",
+                                event_name(static_cast<Event>(i)), drops, events);
+        }
+    }
+    return text;
+}
+
 // No correct end gives cause for these.
 std::string History::check_engine() const {
     if (place_.engine == nullptr) {
@@ -318,7 +337,7 @@ Outcome History::run() {
     }
     Outcome outcome{.wrong = judge(), .steps = steps_, .took = now_ - start_};
     if (trace_ != nullptr) {
-        *trace_ += fmt::format("{} steps; {}\n", steps_, states());
+        *trace_ += fmt::format("{} steps; {}\n{}", steps_, states(), counts());
     }
     // The next history's connection is another one, and nothing of this one is left.
     place_.now = now_ + kSecond * 10'000;
