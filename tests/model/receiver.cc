@@ -108,7 +108,7 @@ std::string Receiver::take(std::int64_t begin, std::string_view payload, bool fi
     if (fin) {
         fin_ = end;
     }
-    if (!known && end <= edge_) {
+    if (!known && !payload.empty() && end <= edge_) {
         const std::int64_t skip = std::clamp<std::int64_t>(next_ - begin, 0, end - begin);
         store(begin + skip, payload.substr(static_cast<std::size_t>(skip)));
     }
