@@ -18,7 +18,8 @@ struct Carrier {
     std::uint64_t end = 0;
     bool fin = false;
     bool push = false;
-    bool at_hand = false;  // It is the packet at hand: `head` is empty.
+    bool at_hand = false;     // It is the packet at hand: `head` is empty.
+    bool sent_again = false;  // What of it had left before has done so again.
     output::Head head;
 };
 

@@ -116,6 +116,18 @@ void Shaper::take_answer(flow::Connection& connection, Listener& listener, bool 
     outlet.acknowledge(acked, window_end);
 }
 
+// The window field that tells a sender its right edge behind `ack`. Rounded up, for an edge is never
+// withdrawn: what was announced so is what the sender may use.
+std::uint16_t Shaper::announce(stream::Outlet& outlet, Half& sender, std::uint64_t ack,
+                               std::uint8_t scale) {
+    const std::uint64_t room = outlet.told_edge() - std::min(ack, outlet.told_edge());
+    const std::uint64_t rounded = (room + (std::uint64_t{1} << scale) - 1) >> scale;
+    const std::uint64_t window = std::min<std::uint64_t>(rounded, UINT16_MAX);
+    outlet.tell(outlet.told_ack(), ack + (window << scale));
+    sender.window_end = std::max(sender.window_end, outlet.told_edge());
+    return static_cast<std::uint16_t>(window);
+}
+
 // Writes what the packet says about the other end's bytes into that end's numbers. False: it says
 // nothing that is of use to that end.
 bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& segment) {
@@ -150,9 +162,7 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     const std::uint64_t own_edge = ack + (std::uint64_t{segment.window} << scale);
     const bool withdraws = own_edge + (std::uint64_t{1} << scale) <= outlet.told_edge();
     if ((!shifted_only || withdraws) && (segment.flags & (kSyn | kRst)) == 0) {
-        const std::uint64_t room = outlet.told_edge() - std::min(ack, outlet.told_edge());
-        const std::uint64_t window = (room + (std::uint64_t{1} << scale) - 1) >> scale;
-        numbers.set_window(static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX)));
+        numbers.set_window(announce(outlet, half, ack, scale));
     }
     numbers.translate_sacks(outlet, half.isn);
     item.changed = item.changed || numbers.changed();
@@ -272,16 +282,20 @@ bool Shaper::carry(Scene& scene, Item& item, Lane& lane, const Segment& segment,
     if ((segment.flags & kSyn) != 0) {
         return let_out_syn(scene, item, lane);
     }
-    if (outlet.sent() > lane.carried_out && !lane.carriers.empty() &&
-        lane.carriers.front().begin <= begin && end <= lane.carriers.front().end) {
+    const bool waits = !lane.carriers.empty() && lane.carriers.front().begin <= lane.carried;
+    if (waits && outlet.map().to_output(begin) < outlet.sent()) {
+        // A part of it has left, the rest waits already.
         scene.again = true;
-        return send_again(scene, item, lane, segment, begin, end);  // A part of it waits.
+        if (!send_again(scene, item, lane, segment, begin, end)) {
+            return false;
+        }
     }
     add_carrier(lane, {.begin = begin,
                        .end = end,
                        .fin = fin,
                        .push = (segment.flags & kPsh) != 0,
                        .at_hand = true,
+                       .sent_again = scene.again,
                        .head = {}});
     return send_carriers(scene, lane, &item);
 }
@@ -435,6 +449,7 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
             carrier.fin = first.fin;
             carrier.push = first.push;
             carrier.at_hand = first.at_hand;
+            carrier.sent_again = first.sent_again;
             carrier.begin = first.begin;
         }
         const std::uint64_t full =
@@ -442,7 +457,7 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         const std::uint64_t to = std::max(std::min(full, sendable), outlet.sent());
         const bool whole = to >= full;
         std::uint64_t from = outlet.sent();
-        if (carrier.at_hand) {
+        if (carrier.at_hand && !carrier.sent_again) {
             from = carrier.begin >= lane.carried ? lane.carried_out
                                                  : outlet.map().to_output(carrier.begin);
             from = std::clamp(from, std::max(outlet.kept_begin(), outlet.acked()), outlet.sent());

@@ -100,6 +100,8 @@ private:
     }
 
     // shaper.cc: the packet at hand
+    static std::uint16_t announce(stream::Outlet& outlet, flow::Half& sender, std::uint64_t ack,
+                                  std::uint8_t scale);
     bool translate_answer(const Scene& scene, Item& item, const wire::Segment& segment);
     bool pass_bare(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment, bool useful);
     bool carry(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment,

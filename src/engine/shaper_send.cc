@@ -286,18 +286,16 @@ bool Shaper::answer_sender(Scene& scene, Lane& lane, const stream::Judgement& ju
 bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest) {
     const output::Head head = head_for(scene, of_client);
     const Half& from = scene.connection.half(of_client);
-    const Half& to = scene.connection.half(!of_client);
+    Half& to = scene.connection.half(!of_client);
     if (head.bytes.empty() || !from.seen) {
         return true;
     }
     const Lane* const own = lane_at(scene.listener, of_client);
     const bool fin_sent = own != nullptr ? own->fin_sent : from.fin_offset <= from.sent_end;
     const std::uint64_t sent = own != nullptr ? own->outlet.sent() : from.sent_end;
-    const stream::Outlet& outlet = lane.outlet;
+    stream::Outlet& outlet = lane.outlet;
     const std::uint8_t scale =
         from.scales_window && to.scales_window ? from.window_scale : std::uint8_t{0};
-    const std::uint64_t room = outlet.told_edge() - std::min(outlet.told_ack(), outlet.told_edge());
-    const std::uint64_t window = (room + (std::uint64_t{1} << scale) - 1) >> scale;
 
     std::array<std::uint8_t, 4 + kSackBlocksMax * 8> options{wire::kOptionNop, wire::kOptionNop,
                                                              wire::kOptionSack};
@@ -313,7 +311,7 @@ bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t ne
         head,
         {.seq = to_seq(from.isn, sent) + (fin_sent ? 1 : 0),
          .ack_seq = to_seq(to.isn, outlet.told_ack()) + (to.fin_acked ? 1 : 0),
-         .window = static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX)),
+         .window = announce(outlet, to, outlet.told_ack(), scale),
          .flags = kAck},
         ByteView(options).first(count == 0 ? 0 : 4 + count * 8), {}, piece_);
     return leave(scene, head, true, nullptr);

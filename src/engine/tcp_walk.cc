@@ -454,8 +454,8 @@ void Worker::leave(Item& item, flow::Connection& connection, const wire::Segment
     const bool complete = std::ranges::all_of(listener.buffers, [](const auto& buffer) {
         return buffer.eof() && buffer.begin() == buffer.end();
     });
-    if (complete && connection.state == flow::State::TimeWait && listener.lanes[0] == nullptr &&
-        listener.lanes[1] == nullptr) {
+    if (complete && connection.state == flow::State::TimeWait && !listener.edited &&
+        listener.lanes[0] == nullptr && listener.lanes[1] == nullptr) {
         release_listener(connection);
     }
 }

@@ -466,6 +466,7 @@ int Worker::stream_edit(std::uint32_t half, double at, std::uint32_t erase,
     if (!lane.outlet.edit(offset, erase, as_bytes(insert), tcp.edits_max)) {
         return HAKA_NO_MEMORY;
     }
+    listener.edited = true;
     other_edited_ = other_edited_ || other;
     listeners_->follow_edit(listener, half, context_.cursor, at, erase,
                             static_cast<double>(insert.size()));
