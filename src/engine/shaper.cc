@@ -211,11 +211,13 @@ bool Shaper::shape(Item& item, flow::Connection& connection, Listener& listener,
 
 // A packet that brings no byte and no FIN.
 bool Shaper::pass_bare(Scene& scene, Item& item, Lane& lane, const Segment& segment, bool useful) {
-    if (!useful) {
-        return true;
-    }
     const Half& half = scene.connection.half(scene.from_client);
     const std::int64_t input = to_offset(segment.seq, half.isn, half.sent_end);
+    // A keep-alive or window probe: its receiver shall answer.
+    const bool asks = live() && input < static_cast<std::int64_t>(half.sent_end);
+    if (!useful && !asks) {
+        return true;
+    }
     if ((segment.flags & kSyn) == 0 && input >= 0) {
         const auto offset = static_cast<std::uint64_t>(input);
         const stream::Outlet& outlet = lane.outlet;
@@ -223,8 +225,11 @@ bool Shaper::pass_bare(Scene& scene, Item& item, Lane& lane, const Segment& segm
                                          ? outlet.sent()
                                          : std::min(outlet.map().to_output(offset), outlet.sent());
         const bool behind_fin = lane.fin_sent && offset > half.fin_offset;
+        const std::uint32_t seq = asks && offset >= lane.carried
+                                      ? to_seq(half.isn, outlet.acked()) - 1
+                                      : to_seq(half.isn, output) + (behind_fin ? 1 : 0);
         output::Numbers numbers = numbers_of(item);
-        numbers.set_seq(to_seq(half.isn, output) + (behind_fin ? 1 : 0));
+        numbers.set_seq(seq);
         item.changed = item.changed || numbers.changed();
     }
     note_timestamp(lane, segment.ts_value, segment.has_timestamp);
@@ -348,8 +353,9 @@ bool Shaper::send_again(Scene& scene, Item& item, Lane& lane, const Segment& seg
                            true);
     }
     // Its receiver has it all, and shall say so again.
-    if (outlet.acked() == 0) {
-        return true;
+    const bool ours = outlet.told_ack() > outlet.acked_input() && end <= outlet.told_ack();
+    if (outlet.acked() == 0 || ours) {
+        return true;  // So shall we.
     }
     scene.left = true;
     return send_probe(scene, lane, scene.from_client, output::head_of(item.frame, item.headers),

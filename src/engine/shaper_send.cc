@@ -252,7 +252,8 @@ bool Shaper::answer_sender(Scene& scene, Lane& lane, const stream::Judgement& ju
         return send_ack(scene, lane, !scene.from_client, judgement.offset);
     }
     const bool silent = !scene.left && judgement.size != 0;
-    if (silent && outlet.sent() < outlet.decided()) {
+    const bool told = judgement.offset + judgement.size <= outlet.told_ack();
+    if (silent && !told && outlet.sent() < outlet.decided()) {
         // It waits for the window. Its sender must hear of the window from the receiver.
         const output::Head head = output::head_of(scene.item->frame, scene.item->headers);
         if (outlet.acked() == outlet.sent() &&
