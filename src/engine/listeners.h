@@ -35,7 +35,7 @@ struct Listener {
     std::array<Instant, 2> undecided_since{};
     std::array<bool, 2> undecided{};
     std::array<bool, 2> undecided_queued{};  // Its timer runs.
-    bool edited = false;    // A rule changed a stream, ever.
+    bool edited = false;                     // A rule changed a stream, ever.
     bool bypassed = false;  // No rule looks any more; what was edited is still translated.
 };
 

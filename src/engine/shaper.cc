@@ -116,8 +116,8 @@ void Shaper::take_answer(flow::Connection& connection, Listener& listener, bool 
     outlet.acknowledge(acked, window_end);
 }
 
-// The window field that tells a sender its right edge behind `ack`. Rounded up, for an edge is never
-// withdrawn: what was announced so is what the sender may use.
+// The window field that tells a sender its right edge behind `ack`. Rounded up, for an edge is
+// never withdrawn: what was announced so is what the sender may use.
 std::uint16_t Shaper::announce(stream::Outlet& outlet, Half& sender, std::uint64_t ack,
                                std::uint8_t scale) {
     const std::uint64_t room = outlet.told_edge() - std::min(ack, outlet.told_edge());
@@ -156,7 +156,8 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     numbers.set_ack(to_seq(half.isn, ack) + (fin ? 1 : 0));
     outlet.tell(ack, edge);
     half.window_end = std::max(half.window_end, outlet.told_edge());
-    const bool shifted_only = outlet.map().empty() && outlet.sent() == outlet.end() &&
+    const bool shifted_only = output >= outlet.acked() && outlet.map().empty() &&
+                              outlet.sent() == outlet.end() &&
                               outlet.told_ack() <= outlet.acked_input();
     const std::uint8_t scale = window_scale(from, half);
     const std::uint64_t own_edge = ack + (std::uint64_t{segment.window} << scale);

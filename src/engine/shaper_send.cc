@@ -24,6 +24,7 @@ namespace {
 constexpr std::uint16_t kDefaultMss = 536;  // RFC 9293, 3.7.1.
 constexpr std::uint16_t kLeastMss = 48;     // A smaller one is an attack: as Linux.
 constexpr std::uint8_t kEcnFlags = wire::kEce | wire::kCwr;
+constexpr std::uint64_t kSomething = 1460;  // A segment.
 constexpr std::uint32_t kRepeatsOwedMax = 3;
 constexpr std::uint32_t kRepeatsForLoss = 3;  // RFC 5681, 3.2.
 constexpr std::size_t kSackBlocksMax = 3;     // Beside time stamps.
@@ -211,15 +212,18 @@ output::Head Shaper::answer_head(const Scene& scene, bool of_client, const Frame
     return head;
 }
 
-// Up to where the sender may be told to send (input). What waits here already takes its share.
+// Up to where the sender may be told to send (input). What waits here for a rule takes its share;
+// but what the rule waits for may be more than the receiver's window, so something may always come.
 std::uint64_t Shaper::edge_for(const Lane& lane) const {
     const stream::Outlet& outlet = lane.outlet;
     std::uint64_t edge = outlet.input_edge();
     if (outlet.told_ack() > outlet.acked_input()) {
         const std::uint64_t waits = outlet.end() - outlet.sent();
+        const std::uint64_t end = lane.input->end();
         const std::uint64_t room = settings_->undecided_bytes_max -
                                    std::min<std::uint64_t>(settings_->undecided_bytes_max, waits);
-        edge = std::min(edge, lane.input->end() + room);
+        edge =
+            std::max(std::min(edge, end + room), end + std::min<std::uint64_t>(room, kSomething));
     }
     return std::max(edge, outlet.told_edge());
 }
@@ -308,13 +312,12 @@ bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t ne
         store_be32(&options.at(4 + i * 8), to_seq(to.isn, ranges.at(i).begin));
         store_be32(&options.at(8 + i * 8), to_seq(to.isn, ranges.at(i).end));
     }
-    output::build_piece(
-        head,
-        {.seq = to_seq(from.isn, sent) + (fin_sent ? 1 : 0),
-         .ack_seq = to_seq(to.isn, outlet.told_ack()) + (to.fin_acked ? 1 : 0),
-         .window = announce(outlet, to, outlet.told_ack(), scale),
-         .flags = kAck},
-        ByteView(options).first(count == 0 ? 0 : 4 + count * 8), {}, piece_);
+    output::build_piece(head,
+                        {.seq = to_seq(from.isn, sent) + (fin_sent ? 1 : 0),
+                         .ack_seq = to_seq(to.isn, outlet.told_ack()) + (to.fin_acked ? 1 : 0),
+                         .window = announce(outlet, to, outlet.told_ack(), scale),
+                         .flags = kAck},
+                        ByteView(options).first(count == 0 ? 0 : 4 + count * 8), {}, piece_);
     return leave(scene, head, true, nullptr);
 }
 
