@@ -553,7 +553,7 @@ void Worker::empty_resend(Item& item, flow::Connection& connection,
         item.to_fix |= HAKA_CHANGED_TRANSPORT;
         lent_ = false;
     }
-    if (unknown == 1 && bytes.size() == 1) {
+    if (unknown == 1 && bytes.size() == 1 && buffer.knows_last()) {
         return;
     }
     remark(Event::TcpResendEmptied, item, &connection);

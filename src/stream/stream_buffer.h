@@ -97,6 +97,7 @@ public:
 
     // What left is not what came: the last forgotten byte isn't known.
     void distrust_last() { knows_last_forgotten_ = false; }
+    [[nodiscard]] bool knows_last() const { return knows_last_forgotten_; }
 
     // Bytes lost right before begin(); told once.
     [[nodiscard]] std::uint64_t take_gap();
