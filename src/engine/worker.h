@@ -2,9 +2,9 @@
 // of them into the block's journal. It owns its connections, streams and Lua state and shares
 // nothing, so nothing here is locked.
 //
-// The walk of a packet is in worker.cc (layers), tcp_walk.cc (connections), connection_end.cc
-// (timers and ends), departure.cc (down hooks, what leaves); what Lua asks for is in
-// worker_host.cc.
+// The walk of a packet is in worker.cc (layers), tcp_walk.cc (connections), stream_walk.cc (their
+// bytes), connection_end.cc (timers and ends), departure.cc (down hooks, what leaves); what Lua
+// asks for is in worker_host.cc. What leaves in an edited connection is the Shaper's.
 #pragma once
 
 #include <array>

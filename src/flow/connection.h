@@ -98,6 +98,8 @@ struct Connection {
 
     [[nodiscard]] const Endpoint& client() const { return client_is_low ? key.low : key.high; }
     [[nodiscard]] const Endpoint& server() const { return client_is_low ? key.high : key.low; }
+    // Both SYNs are acknowledged.
+    [[nodiscard]] bool is_open() const { return halves[0].syn_acked && halves[1].syn_acked; }
     // What the sender of a packet of this direction has sent.
     [[nodiscard]] Half& half(bool from_client) { return halves[from_client ? 0 : 1]; }
     [[nodiscard]] const Half& half(bool from_client) const { return halves[from_client ? 0 : 1]; }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "stream/outlet.h"
+#include "wire/headers.h"
 
 namespace haka::output {
 
@@ -12,6 +13,8 @@ class Numbers {
 public:
     // Precondition: at least `header_size` bytes are there, and it is a whole TCP header.
     Numbers(std::uint8_t* tcp, std::uint32_t header_size) : tcp_(tcp), header_size_(header_size) {}
+    Numbers(const wire::Headers& headers, std::uint8_t* frame)
+        : Numbers(frame + headers.transport, headers.payload - headers.transport) {}
 
     void set_seq(std::uint32_t seq) { set32(4, seq); }
     void set_ack(std::uint32_t ack) { set32(8, ack); }

@@ -104,7 +104,7 @@ void judge_syn(const Sight& sight, Judgement& judgement) {
             return;
         }
     }
-    const bool was_open = is_open(sight.connection);
+    const bool was_open = sight.connection.is_open();
     if (!repeated) {
         learn_syn(sight);
         judgement.ack_advanced = false;

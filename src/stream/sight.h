@@ -112,10 +112,6 @@ inline void advance(const Sight& sight, bool was_open, Judgement& judgement) {
     touch(connection, sight.now);
 }
 
-inline bool is_open(const flow::Connection& connection) {
-    return connection.halves[0].syn_acked && connection.halves[1].syn_acked;
-}
-
 // Whether the ACK number `ack` (an offset of the other end's bytes) is one that its receiver can
 // take seriously (RFC 5961, 5.2). In a file it may be ahead of what was captured.
 inline bool is_good_ack(const Sight& sight, std::int64_t ack) {

@@ -126,7 +126,7 @@ void judge_data(const Sight& sight, Judgement& judgement) {
     if (judgement.drop) {
         return;
     }
-    const bool was_open = is_open(sight.connection);
+    const bool was_open = sight.connection.is_open();
     remember_timestamp(sight, begin);
     remember_window(sight);
     if (judgement.size != 0 || judgement.fin) {  // A bare ACK may stand behind a FIN not yet seen.

@@ -1,0 +1,466 @@
+// The part of the walk that knows streams: which bytes does a segment add, who is to see them, what
+// becomes of them when they can't go on.
+// Tested by: worker_test.cc
+#include <algorithm>
+
+#include "engine/worker.h"
+#include "stream/seq.h"
+#include "wire/tcp.h"
+
+namespace haka::engine {
+
+using script::Hook;
+using script::RunStatus;
+
+namespace {
+
+// What a host may send before it hears of the other (RFC 6928), and some more.
+constexpr std::uint64_t kInitialWindow = 16 * 1024;
+
+}  // namespace
+
+// File: once the bytes before a gap have left, what lies behind it is shown and leaves, too. False:
+// the connection was decided.
+bool Worker::pass_gaps(Item* item, flow::Connection& connection) {
+    for (const bool of_client : {true, false}) {
+        const std::size_t half = of_client ? 0 : 1;
+        Listener& listener = listeners_->at(connection.listener);
+        stream::StreamBuffer& buffer = listener.buffers.at(half);
+        while (listener.lanes.at(half) != nullptr && buffer.at_gap()) {
+            const std::uint64_t gap_end = buffer.gap_end();
+            const std::uint64_t gained = buffer.release(buffer.begin());
+            if (buffer.gap_end() == gap_end) {
+                break;
+            }
+            summary_.stream_bytes += gained;
+            if (!listener.lanes.at(half)->outlet.follow(buffer.end() - gained)) {
+                return refuse(item, connection, Event::TcpStreamMemory,
+                              options_.settings.exceptions.memory);
+            }
+            if (!show(item, connection, of_client) ||
+                !shaper_.push(item, connection, listener, of_client, from_client_, now_)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+// Whether somebody may change its streams: what is out of order must wait then (grade edit). A
+// connection whose segments are signed can't be edited (RFC 2385, 5925).
+bool Worker::may_edit(const flow::Connection& connection) const {
+    return (script_->edits_streams() || connection.dissector > kHttpDissector) &&
+           !options_.settings.pass_through && !connection.half(true).signed_segments &&
+           !connection.half(false).signed_segments;
+}
+
+// The packet's way into the streams and before the rules; false: it is decided, or nobody listens
+// any more.
+bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                    const stream::Judgement& judgement) {
+    Listener& listener = listeners_->at(connection.listener);
+    const std::size_t mine = from_client_ ? 0 : 1;
+    const bool has_data = judgement.size != 0;
+    const bool from_client = from_client_;
+    std::uint32_t& newest = listener.timestamps.at(mine);
+    if (segment.has_timestamp &&
+        (stream::circle_distance(segment.ts_value, newest) > 0 || newest == 0)) {
+        newest = segment.ts_value;
+    }
+    other_edited_ = false;
+    if (has_data && !store(item, connection, listener, judgement)) {
+        return false;
+    }
+    if ((segment.flags & wire::kFin) != 0 && listener.lanes.at(mine) == nullptr &&
+        judgement.offset > listener.buffers.at(mine).end() && may_edit(connection)) {
+        (void)shaper_.lane_of(connection, listener,
+                              from_client);  // What it stands behind may grow.
+    }
+    if (judgement.fin) {
+        (void)listener.buffers.at(mine).fin(connection.half(from_client).fin_offset);
+    }
+    if (listener.lanes.at(1 - mine) != nullptr) {
+        shaper_.take_answer(connection, listener, from_client, segment, judgement, now_);
+    }
+    if (judgement.ack_advanced) {
+        listener.buffers.at(1 - mine).acknowledged(judgement.acknowledged);
+    }
+    if (has_data || (segment.flags & wire::kFin) != 0) {
+        if (!show(&item, connection, from_client)) {
+            return false;
+        }
+    }
+    return close_lost_hole(&item, connection, true, HoleRule::WhenOld) &&
+           close_lost_hole(&item, connection, false, HoleRule::WhenOld);
+}
+
+// The packet, or what takes its place, leaves.
+void Worker::leave(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                   const stream::Judgement& judgement) {
+    Listener& listener = listeners_->at(connection.listener);
+    if (other_edited_) {
+        (void)settle(connection, listener, !from_client_);
+    }
+    if (item.dropped || (listener.lanes[0] == nullptr && listener.lanes[1] == nullptr)) {
+        depart(item, &connection);
+    } else {
+        const auto accounted = [this] {
+            return summary_.packets_out - summary_.packets_injected + summary_.packets_dropped;
+        };
+        const std::uint64_t came = item.joined ? fragments_.originals().size() : 1;
+        const std::uint64_t before = accounted();
+        const bool going =
+            shaper_.shape(item, connection, listener, from_client_, segment, judgement, now_);
+        summary_.packets_absorbed += came - std::min(came, accounted() - before);
+        if (!going) {
+            return;
+        }
+    }
+    if (connection_decided_ || connection.listener == flow::kNoIndex ||
+        !pass_gaps(&item, connection)) {
+        return;
+    }
+    // Both streams were shown to their ends and acknowledged: nothing more can come of them, so a
+    // connection in TIME_WAIT costs no more than one that nobody listened to.
+    const bool complete = std::ranges::all_of(listener.buffers, [](const auto& buffer) {
+        return buffer.eof() && buffer.begin() == buffer.end();
+    });
+    if (complete && connection.state == flow::State::TimeWait && !listener.edited &&
+        listener.lanes[0] == nullptr && listener.lanes[1] == nullptr) {
+        release_listener(connection);
+    }
+}
+
+// Receivers differ in what becomes of urgent bytes; as plain ones all deliver what was inspected.
+void Worker::clear_urgent(Item& item, const flow::Connection& connection,
+                          const wire::Segment& segment) {
+    std::uint8_t* tcp = item.frame.data + item.headers.transport;
+    const bool is_urgent = (segment.flags & wire::kUrg) != 0 || load_be16(tcp + 18) != 0;
+    if (!is_urgent || !options_.settings.tcp.clear_urgent || options_.settings.pass_through) {
+        return;
+    }
+    remark(Event::TcpUrgent, item, &connection);
+    tcp[13] = static_cast<std::uint8_t>(tcp[13] & ~wire::kUrg);
+    store_be16(tcp + 18, 0);
+    item.changed = true;
+    item.to_fix |= HAKA_CHANGED_TRANSPORT;
+    lent_ = false;
+}
+
+// Adds the accepted bytes to the stream; false: the connection was decided or is let go.
+bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
+                   const stream::Judgement& judgement) {
+    stream::StreamBuffer& buffer = listener.buffers.at(from_client_ ? 0 : 1);
+    // After a trim the accepted bytes are the whole payload.
+    const std::uint32_t skip = judgement.trimmed ? 0 : judgement.skip;
+    const std::uint32_t there = item.headers.end - item.headers.payload;
+    const std::uint32_t size = std::min(judgement.size, there - std::min(skip, there));
+    const MutableByteView bytes =
+        item.frame.mutable_bytes().subspan(item.headers.payload + skip, size);
+    const std::uint64_t old_end = buffer.end();
+    stream::Added added = buffer.add(judgement.offset, bytes);
+    if (added.refused == Event::None && size < judgement.size) {
+        const auto gap = buffer.add_gap(judgement.offset + size, judgement.size - size);
+        added.refused = gap.refused;
+        summary_.stream_gaps += 1;
+    }
+    summary_.stream_bytes += added.available;
+    std::unique_ptr<Lane>& lane = listener.lanes.at(from_client_ ? 0 : 1);
+    if (added.refused == Event::None && lane != nullptr && !lane->outlet.follow(old_end)) {
+        added.refused = Event::TcpStreamMemory;
+    }
+    if (added.refused != Event::None) {
+        const auto& exceptions = options_.settings.exceptions;
+        const Exception exception =
+            added.refused == Event::TcpStreamMemory ? exceptions.memory : exceptions.hold;
+        // While bytes are held back one that isn't known can't pass: its sender repeats it.
+        const bool skips = exception == Exception::Pass || exception == Exception::Bypass;
+        const bool held_back = lane != nullptr && skips;
+        const bool going = refuse(&item, connection, added.refused, exception);
+        if (held_back && going) {
+            drop(item, added.refused);
+            return false;
+        }
+        return going;
+    }
+    if (added.differs) {
+        tell_difference(item, connection);
+        if (!options_.settings.pass_through && buffer.rewrite(judgement.offset, bytes).changed) {
+            item.changed = true;
+            item.to_fix |= HAKA_CHANGED_TRANSPORT;
+            lent_ = false;
+        }
+    }
+    if (added.forgotten != 0 && lane == nullptr && !options_.settings.pass_through) {
+        empty_resend(item, connection, buffer, judgement, bytes);
+    }
+    if (lane == nullptr && judgement.offset > buffer.end() && may_edit(connection)) {
+        (void)shaper_.lane_of(connection, listener, from_client_);
+    }
+    return true;
+}
+
+// Once a connection, counted always.
+void Worker::tell_difference(const Item& item, flow::Connection& connection) {
+    if (!connection.reported_overlap) {
+        connection.reported_overlap = true;
+        remark(Event::TcpOverlapDiffers, item, &connection);
+    } else {
+        summary_.count_event(Event::TcpOverlapDiffers);
+    }
+}
+
+// A retransmission of bytes that the receiver acknowledged, so that nobody knows any more what they
+// were: they don't leave, the rest does, and the receiver says again what it has. Of a keep-alive
+// the byte is known.
+void Worker::empty_resend(Item& item, flow::Connection& connection,
+                          const stream::StreamBuffer& buffer, const stream::Judgement& judgement,
+                          MutableByteView bytes) {
+    const auto unknown = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(buffer.kept_begin() - judgement.offset, bytes.size()));
+    if (buffer.rewrite(judgement.offset, bytes).changed) {
+        tell_difference(item, connection);
+        item.changed = true;
+        item.to_fix |= HAKA_CHANGED_TRANSPORT;
+        lent_ = false;
+    }
+    if (unknown == 1 && bytes.size() == 1 && buffer.knows_last()) {
+        return;
+    }
+    remark(Event::TcpResendEmptied, item, &connection);
+    stream::Judgement rest = judgement;
+    rest.skip = (judgement.trimmed ? 0 : judgement.skip) + unknown;
+    rest.size = judgement.size - unknown;
+    trim(item, rest);
+}
+
+// A hole whose bytes the receiver has acknowledged: the capture lost them. An ACK may run ahead of
+// its data by some packets, so only an old hole is closed. False: the connection was decided.
+bool Worker::close_lost_hole(Item* item, flow::Connection& connection, bool of_client,
+                             HoleRule rule) {
+    if (options_.mode == stream::Mode::Live) {
+        return true;  // Such an ACK was not believed.
+    }
+    Listener& listener = listeners_->at(connection.listener);
+    const std::size_t half = of_client ? 0 : 1;
+    stream::StreamBuffer& buffer = listener.buffers.at(half);
+    const std::uint64_t hole = buffer.acknowledged_hole();
+    Listener::Hole& seen = listener.holes.at(half);
+    if (hole == 0) {
+        seen = {};
+        return true;
+    }
+    const std::uint64_t packets = std::uint64_t{connection.packets[0]} + connection.packets[1];
+    if (seen.since == 0 || seen.at != buffer.end()) {
+        seen = {.since = packets, .at = buffer.end()};
+    }
+    if (rule == HoleRule::WhenOld &&
+        packets - seen.since < options_.settings.tcp.early_ack_packets) {
+        return true;
+    }
+    seen = {};
+    const stream::Added added = buffer.add_gap(buffer.end(), hole);
+    if (added.refused != Event::None) {
+        return refuse(item, connection, added.refused, options_.settings.exceptions.memory);
+    }
+    summary_.stream_gaps += 1;
+    summary_.stream_bytes += added.available;
+    if (Lane* const lane = listener.lanes.at(half).get();
+        lane != nullptr && !lane->outlet.follow(buffer.end() - added.available)) {
+        return refuse(item, connection, Event::TcpStreamMemory,
+                      options_.settings.exceptions.memory);
+    }
+    if (item != nullptr) {
+        remark(Event::TcpGap, *item, &connection);
+    } else {
+        summary_.count_event(Event::TcpGap);
+    }
+    return show(item, connection, of_client);
+}
+
+bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
+    const std::uint32_t index = connection.listener;
+    const std::size_t half = of_client ? 0 : 1;
+    while (true) {
+        Listener& listener = listeners_->at(index);
+        listeners_->present(listener, half);
+        RunStatus status = RunStatus::Done;
+        if (listener.bypassed) {
+            return release(listener, half, UINT64_MAX), true;
+        }
+        if (script_->listens(Hook::TcpConnectionUp)) {
+            begin_event(item);
+            show_connection(connection, of_client);
+            context_.streams = listener.streams.data();
+            status = script_->run(Hook::TcpConnectionUp);
+            if (!finish_connection_event(status, item)) {
+                return false;
+            }
+        }
+        if (connection.dissector > kHttpDissector) {
+            begin_event(item);
+            show_connection(connection, of_client);
+            context_.streams = listener.streams.data();
+            status = script_->run_stream(dissectors_[connection.dissector]);
+            if (!finish_connection_event(status, item)) {
+                return false;
+            }
+        }
+        context_.streams = nullptr;
+        stream::StreamBuffer& buffer = listener.buffers.at(half);
+        std::uint64_t gained = settle(connection, listener, of_client);
+        if (!check_undecided(item, connection, listener, half)) {
+            return false;
+        }
+        if (gained == 0 && buffer.at_gap()) {
+            gained = release(listener, half, UINT64_MAX);
+        }
+        if (!connection.half(!of_client).seen) {
+            // Nobody else will: a capture of one direction. A handshake's data stays known.
+            buffer.acknowledged(buffer.end() - std::min(buffer.end(), kInitialWindow));
+            if (Lane* const lane = listener.lanes.at(half).get(); lane != nullptr) {
+                const std::uint64_t sent = lane->outlet.sent();
+                lane->outlet.acknowledge(sent - std::min(sent, kInitialWindow), 0);
+            }
+        }
+        if (gained == 0) {
+            return true;
+        }
+        summary_.stream_bytes += gained;
+    }
+}
+
+// Lets go of what no rule wants any more. Returns how much the view gained.
+std::uint64_t Worker::settle(const flow::Connection& connection, Listener& listener,
+                             bool of_client) {
+    const std::size_t half = of_client ? 0 : 1;
+    const std::uint64_t wanted = listeners_->settle(listener, half);
+    if (listener.lanes.at(half) == nullptr && wanted < listener.buffers.at(half).end() &&
+        may_edit(connection)) {
+        (void)shaper_.lane_of(connection, listener, of_client);
+    }
+    return release(listener, half, wanted);
+}
+
+// Nothing below `offset` (output) is wanted.
+std::uint64_t Worker::release(Listener& listener, std::size_t half, std::uint64_t offset) {
+    stream::StreamBuffer& buffer = listener.buffers.at(half);
+    Lane* const lane = listener.lanes.at(half).get();
+    if (lane == nullptr) {
+        return buffer.release(offset);
+    }
+    const std::uint64_t gained = lane->outlet.decide(offset);
+    return gained != 0 && !lane->outlet.follow(buffer.end() - gained) ? 0 : gained;
+}
+
+// The bound on what rules keep while they wait; false: the connection was decided.
+bool Worker::check_undecided(Item* item, flow::Connection& connection, Listener& listener,
+                             std::size_t half) {
+    const stream::StreamBuffer& buffer = listener.buffers.at(half);
+    const Lane* const lane = listener.lanes.at(half).get();
+    const std::uint64_t kept = lane != nullptr ? lane->outlet.end() - lane->outlet.decided()
+                                               : buffer.end() - buffer.begin();
+    if (kept == 0) {
+        listener.undecided.at(half) = false;
+        return true;
+    }
+    if (!listener.undecided.at(half)) {
+        listener.undecided.at(half) = true;
+        listener.undecided_since.at(half) = now_;
+        queue_undecided(connection, listener, half);
+    }
+    const auto& tcp = options_.settings.tcp;
+    if (kept <= tcp.undecided_bytes_max &&
+        now_ - listener.undecided_since.at(half) <= tcp.undecided_time_max) {
+        return true;
+    }
+    return refuse(item, connection, Event::TcpHoldLimit, options_.settings.exceptions.hold);
+}
+
+void Worker::queue_undecided(const flow::Connection& connection, Listener& listener,
+                             std::size_t half) {
+    if (!std::exchange(listener.undecided_queued.at(half), true)) {
+        undecided_.push(
+            {.at = listener.undecided_since.at(half) + options_.settings.tcp.undecided_time_max,
+             .id = connection.id,
+             .index = connection.index,
+             .of_client = half == 0});
+    }
+}
+
+// What has waited for a rule for too long.
+void Worker::expire_undecided(Instant now) {
+    while (!undecided_.empty() && undecided_.top().at <= now) {
+        const Undecided due = undecided_.top();
+        undecided_.pop();
+        flow::Connection& connection = table_.at(due.index);
+        if (connection.id != due.id || connection.listener == flow::kNoIndex) {
+            continue;
+        }
+        Listener& listener = listeners_->at(connection.listener);
+        const std::size_t half = due.of_client ? 0 : 1;
+        listener.undecided_queued.at(half) = false;
+        if (!listener.undecided.at(half)) {
+            continue;
+        }
+        if (now - listener.undecided_since.at(half) < options_.settings.tcp.undecided_time_max) {
+            queue_undecided(connection, listener, half);
+            continue;
+        }
+        const Order order = order_;
+        order_ = {.packet = order.packet, .deadline = due.at.ns, .id = connection.id};
+        connection_ = &connection;
+        (void)refuse(nullptr, connection, Event::TcpHoldLimit, options_.settings.exceptions.hold);
+        connection_ = nullptr;
+        if (!to_send_.empty() || !resets_.empty()) {
+            send_pending();
+        }
+        journal_->commit();
+        order_ = order;
+    }
+}
+
+// Nobody looks at the connection's streams any more. What was edited must stay so: its numbers go
+// on being translated, without rules. False: the packet at hand is decided, or has left.
+void Worker::bypass(flow::Connection& connection) {
+    Listener& listener = listeners_->at(connection.listener);
+    if (listener.lanes[0] == nullptr && listener.lanes[1] == nullptr) {
+        release_listener(connection);
+        return;
+    }
+    listener.bypassed = true;
+    for (const std::size_t half : {0U, 1U}) {
+        (void)release(listener, half, UINT64_MAX);
+        listener.undecided.at(half) = false;
+    }
+}
+
+// A limit was reached: what the setting says becomes of the connection; false: nobody listens to
+// it any more.
+bool Worker::refuse(Item* item, flow::Connection& connection, Event event, Exception exception) {
+    if (item != nullptr) {
+        remark(event, *item, &connection);
+    } else {
+        summary_.count_event(event);
+    }
+    if (options_.settings.pass_through) {
+        exception = Exception::Bypass;
+    }
+    switch (exception) {
+        case Exception::Pass:
+            return true;
+        case Exception::Bypass:
+            bypass(connection);
+            return connection.listener != flow::kNoIndex;
+        case Exception::Drop:
+        case Exception::Reset:
+            break;
+    }
+    const auto kind = exception == Exception::Drop ? DecisionKind::Drop : DecisionKind::Reset;
+    decisions_.push_back(
+        {.kind = kind, .index = connection.index, .id = connection.id, .rule = 0, .reason = event});
+    settle_decisions(item);
+    return false;
+}
+
+}  // namespace haka::engine
