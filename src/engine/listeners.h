@@ -32,6 +32,8 @@ struct Listener {
         std::uint64_t at = 0;
     };
     std::array<Hole, 2> holes{};
+    // Live: a hole behind which no more fits; `since` is a time.
+    std::array<Hole, 2> full{};
     std::array<Instant, 2> undecided_since{};
     std::array<bool, 2> undecided{};
     std::array<bool, 2> undecided_queued{};  // Its timer runs.

@@ -171,6 +171,11 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
     }
     if (added.refused != Event::None) {
         const auto& exceptions = options_.settings.exceptions;
+        if (added.refused == Event::TcpHoldLimit && is_young_hole(listener)) {
+            remark(added.refused, item, &connection);
+            drop(item, added.refused);
+            return false;
+        }
         const Exception exception =
             added.refused == Event::TcpStreamMemory ? exceptions.memory : exceptions.hold;
         // While bytes are held back one that isn't known can't pass: its sender repeats it.
@@ -198,6 +203,24 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
         (void)shaper_.lane_of(connection, listener, from_client_);
     }
     return true;
+}
+
+// Live: a segment beyond the limit is dropped like one that got lost, for its sender repeats it;
+// only a hole that nobody fills for so long as rules may wait is more than a bad line.
+bool Worker::is_young_hole(Listener& listener) const {
+    const Exception hold = options_.settings.exceptions.hold;
+    const bool ends = hold == Exception::Drop || hold == Exception::Reset;
+    if (options_.mode != stream::Mode::Live || !ends) {
+        return false;
+    }
+    const std::size_t half = from_client_ ? 0 : 1;
+    Listener::Hole& hole = listener.full.at(half);
+    const std::uint64_t at = listener.buffers.at(half).end();
+    if (hole.at != at || hole.since == 0) {
+        hole = {.since = static_cast<std::uint64_t>(now_.ns), .at = at};
+    }
+    const Duration stood = now_ - Instant{static_cast<std::int64_t>(hole.since)};
+    return stood < options_.settings.tcp.undecided_time_max;
 }
 
 // Once a connection, counted always.

@@ -148,6 +148,7 @@ private:
     static std::uint64_t release(Listener& listener, std::size_t half, std::uint64_t offset);
     bool check_undecided(Item* item, flow::Connection& connection, Listener& listener,
                          std::size_t half);
+    [[nodiscard]] bool is_young_hole(Listener& listener) const;
     void tell_difference(const Item& item, flow::Connection& connection);
     void empty_resend(Item& item, flow::Connection& connection, const stream::StreamBuffer& buffer,
                       const stream::Judgement& judgement, MutableByteView bytes);
