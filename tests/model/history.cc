@@ -296,9 +296,10 @@ std::string History::check_engine() const {
         return "the policy logged: " + log;
     }
     const report::Summary summary = place_.engine->summary();
+    // (tcp.hold-limit may be: a hole behind which many tiny segments came costs one of them.)
     for (const Event event :
-         {Event::TcpOverlapDiffers, Event::TcpHoldLimit, Event::TcpGap, Event::TcpDataAfterFin,
-          Event::RuleError, Event::TcpBadOption, Event::TcpBadChecksum, Event::TcpTableFull}) {
+         {Event::TcpOverlapDiffers, Event::TcpGap, Event::TcpDataAfterFin, Event::RuleError,
+          Event::TcpBadOption, Event::TcpBadChecksum, Event::TcpTableFull}) {
         const auto i = static_cast<std::size_t>(event);
         if (summary.events.at(i) != summary_.events.at(i) ||
             summary.drops.at(i) != summary_.drops.at(i)) {
