@@ -34,7 +34,7 @@ class Docs(unittest.TestCase):
                 self.assertNotIn("rule-error", done.stderr, where)
 
     def test_the_events_are_those_of_the_source(self):
-        events = re.findall(r'X\([A-Z]\w+,\s*"([^"]+)",\s*"([^"]+)"\)', text_of("src/base/event.h"))
+        events = re.findall(r'X\([A-Z]\w+,[\s\\]*"([^"]+)",[\s\\]*"([^"]+)"\)', text_of("src/base/event.h"))
         table = text_of("docs/output.md").partition("## Events")[2]
         rows = re.findall(r"^\| `([a-z0-9.-]+)` \| ([^|]+) \|", table, re.M)
         self.assertEqual([(name, text) for name, text in events if name != "none"],
