@@ -8,6 +8,8 @@ gets slower or faster meanwhile hurts both alike.
 import argparse
 import json
 import os
+import subprocess
+import re
 import statistics
 import sys
 import tempfile
@@ -28,6 +30,16 @@ SPEED = [
     ("bulk, a line put before each stream", "bulk", "start.lua", 2.0),
     ("small, no policy", "small", "empty.lua", None),
 ]
+# Loads that are meant to exhaust memory: what the row shows, kind and count for `generate`, and the
+# limits that hold, in MB: the table's 1,048,576 connections, the streams' memory.
+TABLE_MB, STREAMS_MB = 320, 1024
+LOADS = [
+    ("10 M SYNs from random addresses", "flood", 10_000_000, TABLE_MB),
+    ("100,000 connections of one-byte segments, the last first", "tiny", 100_000,
+     TABLE_MB + STREAMS_MB),
+    ("10,000 connections that hold 1 MiB behind a hole", "hold", 10_000, TABLE_MB + STREAMS_MB),
+]
+LOAD_USERS = 100
 CAPTURES = ["churn", "bulk", "bulk-reordered", "small"]
 NEEDLE_CAPTURES = {"bulk", "bulk-reordered"}
 
@@ -161,6 +173,33 @@ class Bench:
             print(f"| {case} | {rss:.0f} MB | ≤ {aim:.0f} MB"
                   f"{self.judge('memory, ' + case, rss <= aim)} |", flush=True)
 
+    def load(self):
+        print("\n| memory under attack | peak | aim | users among it who finished |\n|---|---|---|---|")
+        for case, kind, count, limit in LOADS:
+            generate = subprocess.Popen([str(self.options.tools / "generate"), kind, "/dev/stdout",
+                                         "--count", str(count)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            with tempfile.TemporaryFile() as output:
+                pid = os.posix_spawnp(
+                    str(self.options.haka),
+                    [str(self.options.haka), "run", "-r", "-", "--log-level", "error",
+                     str(HERE / "policies" / "read.lua")], os.environ,
+                    file_actions=[(os.POSIX_SPAWN_DUP2, generate.stdout.fileno(), 0),
+                                  (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
+                                  (os.POSIX_SPAWN_DUP2, output.fileno(), 2)])
+                generate.stdout.close()
+                _, status, usage = os.wait4(pid, 0)
+                output.seek(0)
+                text = output.read().decode(errors="replace")
+            generate.wait()
+            closed = re.search(r"([\d,]+)\s+closed", text)
+            users = int(closed.group(1).replace(",", "")) if closed else 0
+            rss = usage.ru_maxrss / 1024
+            good = status == 0 and rss <= limit + RSS_MAX_MB and users == LOAD_USERS
+            self.results.append({"case": case, "rss_mb": rss, "users": users})
+            print(f"| {case} | {rss:.0f} MB | ≤ {limit + RSS_MAX_MB} MB"
+                  f"{self.judge(case, good)} | {users} of {LOAD_USERS} |", flush=True)
+
     def workers(self):
         self.warm("bulk")
         pairs = [(self.ours("bulk", "needle.lua", "-j", "1", core=None).wall,
@@ -185,12 +224,12 @@ def main():
     parser.add_argument("--runs", type=int, default=7, help="pairs of runs a row (default 7)")
     parser.add_argument("--core", type=int, default=os.cpu_count() - 1, help="where all run")
     parser.add_argument("--log-option", default="--log", help="the option that names the log file")
-    parser.add_argument("--only", choices=["references", "speed", "memory", "workers"])
+    parser.add_argument("--only", choices=["references", "speed", "memory", "load", "workers"])
     parser.add_argument("--json", type=Path, help="the results, for machines")
     parser.add_argument("--strict", action="store_true", help="exit 1 if an aim is missed")
     options = parser.parse_args()
 
-    parts = [options.only] if options.only else ["references", "speed", "memory", "workers"]
+    parts = [options.only] if options.only else ["references", "speed", "memory", "load", "workers"]
     with tempfile.TemporaryDirectory() as scratch:
         options.scratch = Path(scratch)
         bench = Bench(options)

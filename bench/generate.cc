@@ -1,7 +1,10 @@
 // What no server is needed for.
 //   generate handshakes OUT --count N   complete handshakes of connections that then stay idle
-//   generate text OUT --size N          pseudo-random text; prints how often the needle stands in
-//   it
+//   generate flood OUT --count N        N SYNs from random addresses
+//   generate tiny OUT --count N         N connections of one-byte segments, the last one first
+//   generate hold OUT --count N         N connections that keep back their first byte and send 1
+//   MiB (these three among 100 users who open before, and send and close behind) generate text OUT
+//   --size N          pseudo-random text; prints how often the needle stands in it
 #include <algorithm>
 #include <array>
 #include <cinttypes>
@@ -36,11 +39,12 @@ struct Numbers {
 };
 
 void write_segment(PcapWriter& writer, std::uint64_t time_us, std::pair<Endpoint, Endpoint> ends,
-                   Numbers numbers, std::uint8_t flags) {
+                   Numbers numbers, std::uint8_t flags, std::size_t payload = 0) {
     std::vector<std::uint8_t> frame(kSynTemplate.begin(), kSynTemplate.end());
     if ((flags & kSyn) == 0) {
         frame.resize(kWithoutOptions);
         frame[46] = 0x50;
+        frame.resize(frame.size() + payload, 'x');
         set_total_length(frame);
     }
     TcpFrame tcp = *TcpFrame::find(frame);
@@ -70,6 +74,94 @@ void handshakes(const std::string& path, std::uint64_t count) {
     }
     writer.close();
     std::printf("connections %" PRIu64 " packets %" PRIu64 "\n", count, writer.packets());
+}
+
+// A load that is meant to exhaust somebody, and users among it.
+class Load {
+public:
+    explicit Load(const std::string& path) : writer_(path) {}
+
+    void open(std::uint64_t index, std::uint32_t network) {
+        const auto [client, server] = ends(index, network);
+        segment({client, server}, {isn(index), 0}, kSyn);
+        segment({server, client}, {isn(index), isn(index) + 1}, kSyn | kAck);
+        segment({client, server}, {isn(index) + 1, isn(index) + 1}, kAck);
+    }
+    // Client bytes [offset, offset + size).
+    void send(std::uint64_t index, std::uint32_t network, std::uint32_t offset, std::size_t size) {
+        const auto [client, server] = ends(index, network);
+        segment({client, server}, {isn(index) + 1 + offset, isn(index) + 1}, kAck, size);
+    }
+    void close(std::uint64_t index, std::uint32_t network, std::uint32_t sent) {
+        const auto [client, server] = ends(index, network);
+        const std::uint32_t next = isn(index) + 1 + sent;
+        segment({server, client}, {isn(index) + 1, next}, kFin | kAck);
+        segment({client, server}, {next, isn(index) + 2}, kFin | kAck);
+        segment({server, client}, {isn(index) + 2, next + 1}, kAck);
+    }
+    void syn(std::uint64_t dice) {
+        segment({{0x0b000000U | static_cast<std::uint32_t>(dice & 0xffffff),
+                  static_cast<std::uint16_t>(dice >> 32U | 1U)},
+                 {0xc0a81401, 80}},
+                {static_cast<std::uint32_t>(dice), 0}, kSyn);
+    }
+    void finish() {
+        writer_.close();
+        std::fprintf(stderr, "packets %" PRIu64 "\n", writer_.packets());
+    }
+
+private:
+    static std::uint32_t isn(std::uint64_t index) {
+        return static_cast<std::uint32_t>(scramble(index + 1));
+    }
+    static std::pair<Endpoint, Endpoint> ends(std::uint64_t index, std::uint32_t network) {
+        return {{network + static_cast<std::uint32_t>(index % 60'000),
+                 static_cast<std::uint16_t>(1024 + index / 60'000)},
+                {0xc0a81401, 80}};
+    }
+    void segment(std::pair<Endpoint, Endpoint> between, Numbers numbers, std::uint8_t flags,
+                 std::size_t payload = 0) {
+        write_segment(writer_, time_++, between, numbers, flags, payload);
+    }
+
+    PcapWriter writer_;
+    std::uint64_t time_ = kEpoch;
+};
+
+void load(const std::string& kind, const std::string& path, std::uint64_t count) {
+    constexpr std::uint64_t kUsers = 100;
+    constexpr std::uint32_t kUserNetwork = 0xc0a80a01;
+    constexpr std::uint32_t kOthers = 0x0a000001;
+    constexpr std::uint32_t kTinySegments = 32;
+    constexpr std::uint32_t kHeldSize = 1 << 20;
+    constexpr std::uint32_t kSegment = 8192;
+    Load load(path);
+    for (std::uint64_t user = 0; user < kUsers; ++user) {
+        load.open(user, kUserNetwork);
+    }
+    if (kind == "flood") {
+        for (std::uint64_t i = 0; i < count; ++i) {
+            load.syn(scramble(i));
+        }
+    } else {
+        const bool tiny = kind == "tiny";
+        for (std::uint64_t i = 0; i < count; ++i) {
+            load.open(i, kOthers);
+        }
+        const std::uint32_t rounds = tiny ? kTinySegments : kHeldSize / kSegment;
+        for (std::uint32_t round = 0; round < rounds; ++round) {
+            for (std::uint64_t i = 0; i < count; ++i) {
+                const std::uint32_t offset =
+                    tiny ? kTinySegments - 1 - round : 1 + round * kSegment;
+                load.send(i, kOthers, offset, tiny ? 1 : kSegment);
+            }
+        }
+    }
+    for (std::uint64_t user = 0; user < kUsers; ++user) {
+        load.send(user, kUserNetwork, 0, 1000);
+        load.close(user, kUserNetwork, 1000);
+    }
+    load.finish();
 }
 
 // Words of mixed letters, so that parts of the needle occur by chance and the whole of it doesn't:
@@ -107,11 +199,15 @@ int main(int argc, char** argv) {
     const std::string what = arguments.files().size() == 2 ? arguments.files()[0] : "";
     if (what == "handshakes") {
         handshakes(arguments.files()[1], arguments.number("count", 1000));
+    } else if (what == "flood" || what == "tiny" || what == "hold") {
+        load(what, arguments.files()[1], arguments.number("count", 1000));
     } else if (what == "text") {
         text(arguments.files()[1], arguments.number("size", 1'000'000),
              arguments.number("seed", 1));
     } else {
-        fail("usage: generate handshakes OUT --count N | generate text OUT --size N [--seed N]");
+        fail(
+            "usage: generate handshakes|flood|tiny|hold OUT --count N | "
+            "generate text OUT --size N [--seed N]");
     }
     return 0;
 }

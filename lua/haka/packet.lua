@@ -30,6 +30,7 @@ local STATUS = {
     [12] = "a packet that a policy sent may not send another one on its way down",
     [14] = "the stream has ended: its FIN has left",
     [16] = "no stream is at hand",
+    [18] = "all stream memory is in use (tcp.stream_memory_max)",
     [17] = "too many bytes are unacknowledged (tcp.edited_bytes_max)",
 }
 

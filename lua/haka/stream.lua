@@ -211,7 +211,10 @@ local function edit(self, what, erase, data)
     api.connection_touch(context)
     local at = c.position
     local status = api.stream_edit(context, self.half, at, erase, data, #data)
-    if status == SIGNED then return 0 end
+    if status == SIGNED then   -- Nothing is changed, and the cursor goes on all the same.
+        c.position = at + erase
+        return 0
+    end
     layer.check(status, what)
     shift_marks(self, at, erase, #data)
     return erase

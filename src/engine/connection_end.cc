@@ -156,34 +156,16 @@ void Worker::finish_streams(flow::Connection& connection, Item* item) {
     for (const bool of_client : {true, false}) {
         if (connection.listener == flow::kNoIndex ||
             !close_lost_hole(item, connection, of_client, HoleRule::AtOnce) ||
-            connection.listener == flow::kNoIndex) {
+            connection.listener == flow::kNoIndex || !resume_waiting(connection, of_client)) {
             return;
         }
-        if (connection.script == flow::kNoIndex || !script_->has_streamed_rules()) {
-            continue;
-        }
-        Listener& listener = listeners_->at(connection.listener);
-        const std::size_t half = of_client ? 0 : 1;
-        if (!script_->waits(connection.script, of_client)) {
-            continue;
-        }
-        listeners_->present(listener, half);
-        listener.streams.at(half).eof = 1;
-        begin_event(nullptr);
-        lent_ = false;
-        show_connection(connection, of_client);
-        context_.streams = listener.streams.data();
-        other_edited_ = false;
-        if (!finish_connection_event(script_->run(Hook::TcpConnectionUp), nullptr)) {
-            return;
-        }
-        context_.streams = nullptr;
         if (connection.state == State::Closed) {
             continue;  // Behind a RST nothing leaves.
         }
         for (const bool shown : {of_client, !of_client}) {
+            Listener& listener = listeners_->at(connection.listener);
             if (shown == of_client || other_edited_) {
-                (void)settle(connection, listener, shown);
+                (void)release(listener, shown ? 0 : 1, UINT64_MAX);
             }
             if (!shaper_.push(item, connection, listener, shown, from_client_, now_) ||
                 !pass_gaps(item, connection)) {
@@ -191,6 +173,26 @@ void Worker::finish_streams(flow::Connection& connection, Item* item) {
             }
         }
     }
+}
+
+// False: the connection was decided.
+bool Worker::resume_waiting(flow::Connection& connection, bool of_client) {
+    other_edited_ = false;
+    if (connection.script == flow::kNoIndex || !script_->has_streamed_rules() ||
+        !script_->waits(connection.script, of_client)) {
+        return true;
+    }
+    Listener& listener = listeners_->at(connection.listener);
+    const std::size_t half = of_client ? 0 : 1;
+    listeners_->present(listener, half);
+    listener.streams.at(half).eof = 1;
+    begin_event(nullptr);
+    lent_ = false;
+    show_connection(connection, of_client);
+    context_.streams = listener.streams.data();
+    const bool going = finish_connection_event(script_->run(Hook::TcpConnectionUp), nullptr);
+    context_.streams = nullptr;
+    return going;
 }
 
 // Carries out what rules decided on connections. Ends may run rules that decide more: those wait

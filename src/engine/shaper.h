@@ -56,6 +56,9 @@ public:
     bool push(const Item* item, flow::Connection& connection, Listener& listener, bool of_client,
               bool from_client, Instant now);
 
+    // File: lets every held packet of an unedited direction out as it came, holes or not.
+    bool flush(flow::Connection& connection, Listener& listener, bool of_client, Instant now);
+
     // Live: answers a segment that wasn't believed. `listener` may be null.
     bool challenge(const Item& item, flow::Connection& connection, Listener* listener,
                    bool from_client, Instant now);

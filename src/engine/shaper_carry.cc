@@ -295,4 +295,33 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
     return true;
 }
 
+bool Shaper::flush(flow::Connection& connection, Listener& listener, bool of_client, Instant now) {
+    std::unique_ptr<Lane> lane = std::move(place(listener, of_client));
+    if (lane == nullptr) {
+        return true;
+    }
+    Scene scene{.connection = connection,
+                .listener = &listener,
+                .item = nullptr,
+                .from_client = of_client,
+                .now = now};
+    const std::uint32_t isn = connection.half(of_client).isn;
+    std::vector<std::uint8_t> bytes;
+    for (const Carrier& carrier : lane->carriers) {
+        bytes.assign(carrier.end - carrier.begin, 0);
+        (void)lane->input->rewrite(carrier.begin, bytes);
+        const std::uint8_t* const tcp = carrier.head.bytes.data() + carrier.head.headers.transport;
+        output::build_piece(carrier.head,
+                            {.seq = to_seq(isn, carrier.begin),
+                             .ack_seq = load_be32(tcp + 8),
+                             .window = load_be16(tcp + 14),
+                             .flags = tcp[13]},
+                            {}, bytes, piece_);
+        if (!leave(scene, carrier.head, true, &connection)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 }  // namespace haka::engine

@@ -172,6 +172,7 @@ private:
                                                    bool at_hand) const;
     void send_resets(flow::Connection& connection, const Item* item);
     void finish_streams(flow::Connection& connection, Item* item);
+    bool resume_waiting(flow::Connection& connection, bool of_client);
     void release_listener(flow::Connection& connection);
 
     // departure.cc

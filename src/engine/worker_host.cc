@@ -464,7 +464,7 @@ int Worker::stream_edit(std::uint32_t half, double at, std::uint32_t erase,
         return HAKA_EDIT_TOO_LARGE;
     }
     if (!lane.outlet.edit(offset, erase, as_bytes(insert), tcp.edits_max)) {
-        return HAKA_NO_MEMORY;
+        return HAKA_NO_STREAM_MEMORY;
     }
     listener.edited = true;
     other_edited_ = other_edited_ || other;

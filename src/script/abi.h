@@ -38,7 +38,8 @@ enum {
     HAKA_STREAM_ENDED = 14,
     HAKA_SIGNED = 15, /* nothing was done: TCP-MD5 or TCP-AO */
     HAKA_NO_STREAM = 16,
-    HAKA_EDIT_TOO_LARGE = 17
+    HAKA_EDIT_TOO_LARGE = 17,
+    HAKA_NO_STREAM_MEMORY = 18
 };
 
 /* One packet lent to Lua. Slot 0 is the packet at hand; the others are packets that the policy made

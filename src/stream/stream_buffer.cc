@@ -179,7 +179,7 @@ Event StreamBuffer::hold_refusal(const HeldPieces::Cost& cost) const {
         held_.count() + cost.pieces > memory_->held_segments_max()) {
         return Event::TcpHoldLimit;
     }
-    return memory_->fits(cost.memory) ? Event::None : Event::TcpStreamMemory;
+    return memory_->fits_held(cost.memory) ? Event::None : Event::TcpStreamMemory;
 }
 
 // Makes the block hold `size` more bytes behind end_. Linear in the bytes that pass: a block is

@@ -52,6 +52,13 @@ public:
     // Whether blocks of `size` bytes in all fit under the cap.
     [[nodiscard]] bool fits(std::uint64_t size) const { return size <= memory_max_ - used_; }
 
+    // The same for what is held out of order. An eighth is left to bytes that come in order: who
+    // fills the memory with holes must not stop the others.
+    [[nodiscard]] bool fits_held(std::uint64_t size) const {
+        const std::uint64_t held_max = memory_max_ - memory_max_ / 8;
+        return used_ <= held_max && size <= held_max - used_;
+    }
+
     // Where the next tree node is to be built (HeldPieces).
     void place_node(void* place) { node_place_ = place; }
     [[nodiscard]] void* node_place() const { return node_place_; }
