@@ -244,12 +244,14 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         }
         const bool fin = carrier.fin && whole && carrier.end == half.fin_offset;
         if (to == from && !fin) {
-            if (!next || !whole) {
+            if (!whole || (!next && carrier.end <= lane.carried)) {
                 break;
             }
             lane.carried = carrier.end;
             lane.carried_out = outlet.sent();
-            pop_carrier(lane);
+            if (next) {
+                pop_carrier(lane);
+            }
             continue;
         }
         const Stretch stretch{.from = from, .to = to, .fin = fin, .push = carrier.push && whole};
