@@ -98,7 +98,8 @@ std::uint64_t EditMap::to_output(std::uint64_t input) const {
         return patch->output + std::min<std::uint64_t>(input - patch->input, patch->inserted);
     }
     if (patch == patches_.begin()) {
-        return input + shift_;
+        const std::uint64_t output = input + shift_;  // What was pruned may have shrunk by more.
+        return static_cast<std::int64_t>(output) < 0 ? 0 : output;
     }
     const Patch& before = *(patch - 1);
     return before.output_end() + (input - before.input_end());

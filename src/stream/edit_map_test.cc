@@ -163,6 +163,20 @@ TEST(EditMapTest, WhatHasLeftKeepsItsOwnPatch) {
     EXPECT_EQ(map.to_output(13), 18U);
 }
 
+TEST(EditMapTest, WhatLiesBeforeAPrunedEditNeverWraps) {
+    EditMap shrunk;
+    shrunk.edit(0, 100, 50, 0, kMany);
+    shrunk.prune(100);
+    EXPECT_EQ(shrunk.to_output(20), 0U);
+    EXPECT_EQ(shrunk.to_output(150), 100U);
+    EditMap grown;
+    grown.edit(0, 0, 0, 50, kMany);
+    grown.prune(50);
+    EXPECT_EQ(grown.acked_input(20), 0U);
+    EXPECT_EQ(grown.sacked_begin(20), 0U);
+    EXPECT_EQ(grown.acked_input(60), 10U);
+}
+
 TEST(EditMapTest, JoinsTheClosestOfTooMany) {
     EditMap map;
     map.edit(0, 10, 1, 3, 3);
