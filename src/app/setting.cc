@@ -27,6 +27,8 @@ void add_tcp(std::vector<Setting>& table, TcpSettings& tcp) {
     add("normalise", one_of<Normalise>(tcp.normalise, {{"listened", Normalise::Listened},
                                                        {"all", Normalise::All}}));
     add("clear_urgent", yes_or_no(tcp.clear_urgent));
+    add("clear_reserved", yes_or_no(tcp.clear_reserved));
+    add("ttl_min", count(tcp.ttl_min, {.min = 0, .max = 255}));
     add("connections_max", count(tcp.connections_max, {.min = 1, .max = kManyConnections}));
     add("half_open_percent", count(tcp.half_open_percent, {.min = 1, .max = 100}));
     add("held_bytes_max", size(tcp.held_bytes_max, {.min = 1, .max = kGibibyte}));

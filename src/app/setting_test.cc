@@ -20,14 +20,16 @@ TEST_F(SettingTest, EveryFieldHasANameOfItsOwn) {
     for (const Setting& setting : table_) {
         EXPECT_TRUE(names.insert(setting.full_name()).second) << setting.full_name();
     }
-    // 19 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 1 of eve, 4 at the top.
-    EXPECT_EQ(names.size(), 38U);
+    // 21 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 1 of eve, 4 at the top.
+    EXPECT_EQ(names.size(), 40U);
 }
 
 TEST_F(SettingTest, EveryNameWritesToItsOwnField) {
     EXPECT_EQ(set("tcp.midstream=ignore"), "");
     EXPECT_EQ(set("tcp.normalise=all"), "");
     EXPECT_EQ(set("tcp.clear_urgent=false"), "");
+    EXPECT_EQ(set("tcp.clear_reserved=true"), "");
+    EXPECT_EQ(set("tcp.ttl_min=27"), "");
     EXPECT_EQ(set("tcp.connections_max=11"), "");
     EXPECT_EQ(set("tcp.half_open_percent=12"), "");
     EXPECT_EQ(set("tcp.held_bytes_max=13"), "");
@@ -48,6 +50,8 @@ TEST_F(SettingTest, EveryNameWritesToItsOwnField) {
     EXPECT_EQ(tcp.midstream, Midstream::Ignore);
     EXPECT_EQ(tcp.normalise, Normalise::All);
     EXPECT_FALSE(tcp.clear_urgent);
+    EXPECT_TRUE(tcp.clear_reserved);
+    EXPECT_EQ(tcp.ttl_min, 27U);
     EXPECT_EQ(tcp.connections_max, 11U);
     EXPECT_EQ(tcp.half_open_percent, 12U);
     EXPECT_EQ(tcp.held_bytes_max, 13U);

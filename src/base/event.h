@@ -55,6 +55,8 @@ namespace haka {
     X(TcpResendEmptied, "tcp.resend-emptied",                                                    \
       "bytes that the receiver acknowledged don't leave a second time")                         \
     X(TcpUrgent, "tcp.urgent", "urgent data is passed on as plain data")                          \
+    X(TcpReserved, "tcp.reserved-bits", "reserved or ECN bits were cleared")                       \
+    X(IpLowTtl, "ip.low-ttl", "a TTL or hop limit below tcp.ttl_min was raised")                   \
     X(TcpGap, "tcp.gap", "bytes that the receiver acknowledged are missing")                      \
     X(TcpHoldLimit, "tcp.hold-limit", "too many bytes or segments are held")                      \
     X(TcpStreamMemory, "tcp.stream-memory", "all stream memory is in use")                        \

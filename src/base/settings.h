@@ -19,7 +19,11 @@ enum class ChecksumMode : std::uint8_t { Auto, All, None };
 struct TcpSettings {
     Midstream midstream = Midstream::Drop;
     Normalise normalise = Normalise::Listened;
-    bool clear_urgent = true;  // Of listened connections: urgent bytes become plain ones.
+    // Of listened connections: urgent bytes become plain ones; reserved and ECN bits are cleared; a
+    // smaller TTL or hop limit becomes this, 0: none does.
+    bool clear_urgent = true;
+    bool clear_reserved = false;
+    std::uint32_t ttl_min = 0;
     std::uint32_t connections_max = 1'048'576;      // Per worker.
     std::uint32_t half_open_percent = 25;           // Of connections_max.
     std::uint32_t held_bytes_max = 1U << 20;        // Out of order, per direction.

@@ -131,19 +131,37 @@ void Worker::leave(Item& item, flow::Connection& connection, const wire::Segment
     }
 }
 
-// Receivers differ in what becomes of urgent bytes; as plain ones all deliver what was inspected.
-void Worker::clear_urgent(Item& item, const flow::Connection& connection,
-                          const wire::Segment& segment) {
-    std::uint8_t* tcp = item.frame.data + item.headers.transport;
-    const bool is_urgent = (segment.flags & wire::kUrg) != 0 || load_be16(tcp + 18) != 0;
-    if (!is_urgent || !options_.settings.tcp.clear_urgent || options_.settings.pass_through) {
+// What receivers and routers may take differently becomes one thing, as the settings say.
+void Worker::normalise(Item& item, const flow::Connection& connection,
+                       const wire::Segment& segment) {
+    const TcpSettings& settings = options_.settings.tcp;
+    if (options_.settings.pass_through) {
         return;
     }
-    remark(Event::TcpUrgent, item, &connection);
-    tcp[13] = static_cast<std::uint8_t>(tcp[13] & ~wire::kUrg);
-    store_be16(tcp + 18, 0);
+    std::uint8_t* const tcp = item.frame.data + item.headers.transport;
+    if (settings.clear_urgent && ((segment.flags & wire::kUrg) != 0 || load_be16(tcp + 18) != 0)) {
+        tcp[13] = static_cast<std::uint8_t>(tcp[13] & ~wire::kUrg);
+        store_be16(tcp + 18, 0);
+        note_normalised(item, connection, Event::TcpUrgent, HAKA_CHANGED_TRANSPORT);
+    }
+    constexpr std::uint8_t kEcn = wire::kEce | wire::kCwr;
+    if (settings.clear_reserved && ((tcp[12] & 0x0f) != 0 || (segment.flags & kEcn) != 0)) {
+        tcp[12] = static_cast<std::uint8_t>(tcp[12] & 0xf0);
+        tcp[13] = static_cast<std::uint8_t>(tcp[13] & ~kEcn);
+        note_normalised(item, connection, Event::TcpReserved, HAKA_CHANGED_TRANSPORT);
+    }
+    std::uint8_t& ttl = item.frame.data[item.headers.net + (item.headers.ip_version == 4 ? 8 : 7)];
+    if (ttl < settings.ttl_min) {
+        ttl = static_cast<std::uint8_t>(settings.ttl_min);
+        note_normalised(item, connection, Event::IpLowTtl, HAKA_CHANGED_NET);
+    }
+}
+
+void Worker::note_normalised(Item& item, const flow::Connection& connection, Event event,
+                             std::uint32_t changed) {
+    remark(event, item, &connection);
     item.changed = true;
-    item.to_fix |= HAKA_CHANGED_TRANSPORT;
+    item.to_fix |= changed;
     lent_ = false;
 }
 

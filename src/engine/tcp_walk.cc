@@ -263,7 +263,7 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
         trim(item, judgement);
     }
     if (connection.listener != flow::kNoIndex) {
-        clear_urgent(item, connection, segment);
+        normalise(item, connection, segment);
     }
     if (connection.listener == flow::kNoIndex || !listen(item, connection, segment, judgement)) {
         depart(item, &connection);

@@ -136,7 +136,9 @@ private:
     void leave(Item& item, flow::Connection& connection, const wire::Segment& segment,
                const stream::Judgement& judgement);
     void repeat_reset(const Item& item, flow::Connection& connection, const wire::Segment& segment);
-    void clear_urgent(Item& item, const flow::Connection& connection, const wire::Segment& segment);
+    void normalise(Item& item, const flow::Connection& connection, const wire::Segment& segment);
+    void note_normalised(Item& item, const flow::Connection& connection, Event event,
+                         std::uint32_t changed);
     bool store(Item& item, flow::Connection& connection, Listener& listener,
                const stream::Judgement& judgement);
     enum class HoleRule : std::uint8_t { WhenOld, AtOnce };
