@@ -19,6 +19,25 @@ void Journal::stage(RecordHead head, std::string_view first, std::string_view se
     }
 }
 
+void Journal::block_alerts() {
+    constexpr std::string_view kAllowed = "\"action\":\"allowed\"";
+    constexpr std::string_view kBlocked = "\"action\":\"blocked\"";
+    static_assert(kAllowed.size() == kBlocked.size());
+    for (RecordReader record(staged_); !record.done(); record.next()) {
+        const std::string_view line = record.second();
+        // A quotation mark in the alert's own texts is escaped, so this is the field.
+        const std::size_t at =
+            record.head().kind == RecordKind::Alert && record.head().event == Event::None
+                ? line.find(kAllowed)
+                : std::string_view::npos;
+        if (at != std::string_view::npos) {
+            const std::size_t place =
+                static_cast<std::size_t>(as_bytes(line).data() - staged_.data()) + at;
+            std::memcpy(staged_.data() + place, kBlocked.data(), kBlocked.size());
+        }
+    }
+}
+
 void Journal::publish() {
     const std::lock_guard lock(mutex_);
     if (committed_.empty()) {

@@ -104,6 +104,10 @@ void Worker::walk(std::span<Frame> frames, Journal& journal, const std::atomic<b
             tick(batch_.at(i).frame);
             if (batch_.at(i).owned) {
                 walk_item(batch_.at(i));
+                if (batch_.at(i).dropped && options_.writes_eve &&
+                    !options_.settings.pass_through) {
+                    journal_->block_alerts();
+                }
             }
             journal_->commit();
         }
