@@ -40,6 +40,7 @@ LOADS = [
     ("10,000 connections that hold 1 MiB behind a hole", "hold", 10_000, TABLE_MB + STREAMS_MB),
 ]
 LOAD_USERS = 100
+EDITING = {"replace.lua", "start.lua"}  # The others can't: no comparison.
 CAPTURES = ["churn", "bulk", "bulk-reordered", "small"]
 NEEDLE_CAPTURES = {"bulk", "bulk-reordered"}
 
@@ -148,7 +149,8 @@ class Bench:
             row = self.compare(ours, lambda: self.reference("libpcap", capture))
             nids = self.compare(ours, lambda: self.reference("libnids", capture))
             tins = self.compare(ours, lambda: self.reference("libtins", capture))
-            good = (aim is None or row["ratio"] <= aim) and nids["ratio"] < 1 and tins["ratio"] < 1
+            faster = policy in EDITING or (nids["ratio"] < 1 and tins["ratio"] < 1)
+            good = (aim is None or row["ratio"] <= aim) and faster
             self.results.append({"case": case, **row, "libnids": nids["ratio"],
                                  "libtins": tins["ratio"]})
             print(f"| {case} | {row['first']:.3f} | {row['second']:.3f} | {row['ratio']:.2f} | "
