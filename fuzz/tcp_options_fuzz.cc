@@ -62,7 +62,7 @@ public:
             const auto erase = static_cast<std::uint32_t>(
                 std::min<std::uint64_t>(edits[1] % 16, outlet_.end() - at));
             const std::vector<std::uint8_t> insert(edits[2] % 16);
-            require(outlet_.edit(at, erase, insert, 256) == stream::Outlet::Edited::Done);
+            require(outlet_.edit(at, erase, insert, 256));
         }
         outlet_.decide(outlet_.end());
         outlet_.note_sent(outlet_.end());

@@ -13,10 +13,9 @@ const EditMap::Patch* EditMap::last_at_output(std::uint64_t output) const {
 
 // A patch of which a part has left is two: what is still to leave may be edited again.
 void EditMap::split(std::uint64_t floor) {
-    const auto spans = std::ranges::find_if(patches_, [floor](const Patch& patch) {
-        return patch.output < floor && floor < patch.output_end();
-    });
-    if (spans == patches_.end()) {
+    const auto spans = std::ranges::partition_point(
+        patches_, [floor](const Patch& patch) { return patch.output_end() <= floor; });
+    if (spans == patches_.end() || spans->output >= floor) {
         return;
     }
     const auto left = static_cast<std::uint32_t>(floor - spans->output);
@@ -40,7 +39,10 @@ void EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, s
     const auto touches = [&](const Patch& patch) {
         return patch.output >= floor && patch.output <= at + erase && patch.output_end() >= at;
     };
-    auto first = std::ranges::find_if(patches_, touches);
+    // Those that end before it can't touch it, and they are nearly all.
+    auto first = std::ranges::partition_point(
+        patches_, [at](const Patch& patch) { return patch.output_end() < at; });
+    first = std::find_if(first, patches_.end(), touches);
     auto last = first;
     while (last != patches_.end() && touches(*last)) {
         ++last;
@@ -68,31 +70,33 @@ void EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, s
     for (; place != patches_.end(); ++place) {
         place->output += std::uint64_t{insert} - erase;
     }
-    while (patches_.size() > patches_max) {
-        join_closest();
+    if (patches_.size() > patches_max) {
+        join_oldest();
     }
 }
 
-// Two patches and the copied bytes between them become one.
-void EditMap::join_closest() {
+// Of the older half, each two and the copied bytes between them become one: a pass for every
+// quarter of the patches, not for every edit.
+void EditMap::join_oldest() {
     assert(patches_.size() >= 2);
-    auto closest = patches_.begin();
-    for (auto patch = patches_.begin(); patch + 1 != patches_.end(); ++patch) {
-        if ((patch + 1)->output - patch->output_end() <
-            (closest + 1)->output - closest->output_end()) {
-            closest = patch;
-        }
+    const std::size_t half = std::max<std::size_t>(patches_.size() / 2, 2) / 2 * 2;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < half; i += 2) {
+        Patch joined = patches_[i];
+        const Patch& next = patches_[i + 1];
+        joined.erased = static_cast<std::uint32_t>(next.input_end() - joined.input);
+        joined.inserted = static_cast<std::uint32_t>(next.output_end() - joined.output);
+        patches_[kept++] = joined;
     }
-    const Patch& next = *(closest + 1);
-    closest->erased = static_cast<std::uint32_t>(next.input_end() - closest->input);
-    closest->inserted = static_cast<std::uint32_t>(next.output_end() - closest->output);
-    patches_.erase(closest + 1);
+    const auto begin = patches_.begin();
+    patches_.erase(begin + static_cast<std::ptrdiff_t>(kept),
+                   begin + static_cast<std::ptrdiff_t>(half));
 }
 
 std::uint64_t EditMap::to_output(std::uint64_t input) const {
     // The first patch that doesn't end before it. One that erases nothing ends where it begins.
-    const auto patch = std::ranges::find_if(patches_, [input](const Patch& candidate) {
-        return candidate.input >= input || candidate.input_end() > input;
+    const auto patch = std::ranges::partition_point(patches_, [input](const Patch& candidate) {
+        return candidate.input < input && candidate.input_end() <= input;
     });
     if (patch != patches_.end() && patch->input < input) {
         return patch->output + std::min<std::uint64_t>(input - patch->input, patch->inserted);

