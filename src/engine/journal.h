@@ -51,7 +51,7 @@ class Journal {
 public:
     // The worker: stages a record of one or two parts.
     void stage(RecordHead head, std::string_view first, std::string_view second = {});
-    // The packet that rules raised alerts about was dropped in the end: their staged EVE lines say so.
+    // The packet that rules raised alerts about was dropped in the end: their EVE lines say so.
     void block_alerts();
     [[nodiscard]] std::size_t staged_bytes() const { return staged_.size(); }
     // Makes what is staged visible.
