@@ -121,7 +121,7 @@ void translate(ByteView input) {
 
     std::vector<std::uint8_t> changed = tcp;
     output::Numbers numbers(changed.data(), static_cast<std::uint32_t>(changed.size()));
-    numbers.translate_sacks(edited.outlet(), isn);
+    numbers.translate_sacks(edited.outlet(), isn, {});
     numbers.set_newer_timestamp(isn);
     require(same_sum(sum_of(changed), sum));
     require(numbers.changed() == (changed != tcp));

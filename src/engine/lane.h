@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "output/head.h"
 #include "stream/outlet.h"
+#include "stream/recovery.h"
 #include "stream/retransmit_timer.h"
 
 namespace haka::engine {
@@ -35,6 +36,7 @@ struct Lane {
           input(&buffer),
           carried(buffer.begin()),
           carried_out(buffer.begin()),
+          recovery(outlet.acked()),
           memory_(&memory) {}
     ~Lane() {
         for (const Carrier& carrier : carriers) {
@@ -55,14 +57,13 @@ struct Lane {
     bool has_timestamp = false;
 
     // Live, from here on.
-    output::Head head;               // Of the newest packet of this direction.
-    std::uint32_t repeats_owed = 0;  // Duplicate ACKs, until the receiver has all before the hole.
-    std::uint32_t repeats_seen = 0;  // Duplicate ACKs of the receiver.
-    std::uint64_t recover = 0;       // Loss recovery ends here (RFC 6582).
+    output::Head head;           // Of the newest packet of this direction.
+    std::uint64_t promised = 0;  // Input: the sender was told that bytes below have come.
+    stream::Recovery recovery;
     stream::RetransmitTimer timer;
     Instant due = kNever;
+    Instant queued_at = kNever;   // The earliest place in the queue of timers.
     std::uint64_t due_acked = 0;  // acked() when the timer was set.
-    bool advanced = false;        // The receiver's last ACK brought acked() on.
 
 private:
     stream::StreamMemory* memory_;

@@ -32,8 +32,13 @@ struct Listener {
         std::uint64_t at = 0;
     };
     std::array<Hole, 2> holes{};
-    // Live: a hole behind which no more fits; `since` is a time.
-    std::array<Hole, 2> full{};
+    // Live: a hole behind which no more fits.
+    struct Full {
+        Instant since;
+        std::uint64_t at = 0;
+        bool is_set = false;
+    };
+    std::array<Full, 2> full{};
     std::array<Instant, 2> undecided_since{};
     std::array<bool, 2> undecided{};
     std::array<bool, 2> undecided_queued{};  // Its timer runs.

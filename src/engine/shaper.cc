@@ -71,8 +71,9 @@ void Shaper::read_answer(const flow::Connection& connection, Listener& listener,
     segment.ack = to_seq(half.isn, input);
 }
 
-void Shaper::take_answer(flow::Connection& connection, Listener& listener, bool from_client,
-                         const Segment& segment, const Judgement& judgement, Instant now) {
+void Shaper::take_answer(const Item& item, flow::Connection& connection, Listener& listener,
+                         bool from_client, const Segment& segment, const Judgement& judgement,
+                         Instant now) {
     if ((segment.flags & kAck) == 0) {
         return;
     }
@@ -93,15 +94,17 @@ void Shaper::take_answer(flow::Connection& connection, Listener& listener, bool 
                         : 0));
         const bool repeats = acked == outlet.acked() && acked < outlet.sent() &&
                              segment.payload_size == 0 && window_end <= outlet.window_end();
-        lane.repeats_seen = repeats ? lane.repeats_seen + 1 : 0;
         if (acked > outlet.acked()) {
             lane.timer.acknowledged(acked, now);
         }
+        if (live()) {
+            read_sacks(item, lane, connection.half(!from_client).isn);
+        }
+        lane.recovery.answered(acked, repeats);
     } else {
         // Recorded ends never saw an edit: they count input bytes.
         acked = std::min(outlet.map().to_output(judgement.acknowledged), outlet.sent());
     }
-    lane.advanced = acked > outlet.acked();
     outlet.acknowledge(acked, window_end);
 }
 
@@ -138,6 +141,9 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
         // All that left has arrived, and the rest waits for a rule: from now on it is ours.
         ack = std::max(ack, lane.input->end());
     }
+    if (live() && output >= outlet.acked()) {
+        ack = joined(lane, ack);
+    }
     const std::uint64_t edge = edge_for(lane);
     const bool news = ack > outlet.told_ack() || edge > outlet.told_edge() || fin;
     const bool ours = outlet.told_ack() > outlet.acked_input() && outlet.told_ack() < half.sent_end;
@@ -154,9 +160,24 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     if ((!shifted_only || withdraws) && (segment.flags & (kSyn | kRst)) == 0) {
         numbers.set_window(announce(outlet, half, ack, scale));
     }
-    numbers.translate_sacks(outlet, half.isn);
+    const bool tells_blocks = numbers.translate_sacks(
+        outlet, half.isn, {.ack = ack, .sent_again = lane.recovery.sent_again()});
     item.changed = item.changed || numbers.changed();
-    return news || !ours || !live() || !is_plain_ack(item, segment);
+    return news || !ours || tells_blocks || !live() || !is_plain_ack(item, segment);
+}
+
+// What the receiver has next to what the sender is told: acknowledged, too. A sender that hears of
+// it as a block right at its ACK must think that the receiver has thrown it away (RFC 2018, 8); and
+// when only inserted bytes are missing, nobody but us can send them.
+std::uint64_t Shaper::joined(const Lane& lane, std::uint64_t ack) {
+    const stream::EditMap& map = lane.outlet.map();
+    for (const stream::Recovery::Range& block : lane.recovery.blocks()) {
+        if (map.sacked_begin(block.begin) > ack) {
+            break;
+        }
+        ack = std::max(ack, map.acked_input(block.end));
+    }
+    return ack;
 }
 
 bool Shaper::shape(Item& item, flow::Connection& connection, Listener& listener, bool from_client,
@@ -237,7 +258,7 @@ void Shaper::note_timestamp(Lane& lane, std::uint32_t value, bool has) {
 void Shaper::drop_idle_lane(Listener& listener, bool of_client) {
     std::unique_ptr<Lane>& lane = place(listener, of_client);
     if (lane != nullptr && lane->carriers.empty() && lane->outlet.is_plain() &&
-        lane->carried == lane->input->end() && lane->repeats_owed == 0 &&
+        lane->carried == lane->input->end() &&
         lane->outlet.told_edge() <= lane->outlet.window_end()) {
         lane.reset();
     }

@@ -44,8 +44,9 @@ public:
     void read_answer(const flow::Connection& connection, Listener& listener, bool from_client,
                      wire::Segment& segment);
     // An accepted segment's ACK. Needs the lane of the other direction.
-    void take_answer(flow::Connection& connection, Listener& listener, bool from_client,
-                     const wire::Segment& segment, const stream::Judgement& judgement, Instant now);
+    void take_answer(const Item& item, flow::Connection& connection, Listener& listener,
+                     bool from_client, const wire::Segment& segment,
+                     const stream::Judgement& judgement, Instant now);
 
     // The packet at hand, accepted, its bytes stored and shown. Needs a lane of either direction.
     // False: the connection was decided on the way.
@@ -106,6 +107,7 @@ private:
     static std::uint16_t announce(stream::Outlet& outlet, flow::Half& sender, std::uint64_t ack,
                                   std::uint8_t scale);
     bool translate_answer(const Scene& scene, Item& item, const wire::Segment& segment);
+    [[nodiscard]] static std::uint64_t joined(const Lane& lane, std::uint64_t ack);
     bool pass_bare(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment, bool useful);
     bool carry(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment,
                const stream::Judgement& judgement);
@@ -137,8 +139,7 @@ private:
     bool send_bare_ack(Scene& scene, const Lane& lane);
     bool answer_sender(Scene& scene, Lane& lane, const stream::Judgement& judgement);
     bool send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest);
-    bool recover(Scene& scene, Lane& lane, bool of_client);
-    bool resend_first(Scene& scene, Lane& lane, bool of_client);
+    void tell(const Scene& scene, Lane& lane, std::uint64_t ack) const;
     bool leave(Scene& scene, const output::Head& head, bool injected, flow::Connection* connection);
     void note_sent(const Scene& scene, Lane& lane, std::uint64_t to, bool fin);
     [[nodiscard]] output::Head head_for(const Scene& scene, bool of_client) const;
@@ -154,13 +155,18 @@ private:
                                        const output::Head& head);
     void freshen(const Scene& scene, const Lane& lane, bool of_client, const output::Head& head);
     [[nodiscard]] std::uint64_t edge_for(const Lane& lane) const;
+
+    // shaper_recover.cc: what is sent again
+    static void read_sacks(const Item& item, Lane& lane, std::uint32_t isn);
+    bool recover(Scene& scene, Lane& lane, bool of_client);
     void arm(const Scene& scene, Lane& lane, bool of_client);
+    void queue(Lane& lane, const flow::Connection& connection, bool of_client);
 
     const TcpSettings* settings_;
     stream::Mode mode_;
     stream::StreamMemory* memory_;
     Exit* exit_;
-    std::vector<Due> due_;  // A heap; entries that no lane agrees with are void.
+    std::vector<Due> due_;  // A heap; an entry that isn't its lane's queued_at is void.
     std::vector<std::uint8_t> piece_;
     std::int64_t answered_ = -1;  // Of the packet at hand: its ACK number, an output offset.
 };

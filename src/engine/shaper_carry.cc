@@ -298,7 +298,7 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
 }
 
 bool Shaper::flush(flow::Connection& connection, Listener& listener, bool of_client, Instant now) {
-    std::unique_ptr<Lane> lane = std::move(place(listener, of_client));
+    std::unique_ptr<Lane>& lane = place(listener, of_client);
     if (lane == nullptr) {
         return true;
     }
@@ -308,8 +308,11 @@ bool Shaper::flush(flow::Connection& connection, Listener& listener, bool of_cli
                 .from_client = of_client,
                 .now = now};
     const std::uint32_t isn = connection.half(of_client).isn;
+    const std::vector<Carrier> carriers = std::move(lane->carriers);
+    lane->carriers.clear();
+    memory_->discharge(carriers.size() * kCarrierCharge);
     std::vector<std::uint8_t> bytes;
-    for (const Carrier& carrier : lane->carriers) {
+    for (const Carrier& carrier : carriers) {
         bytes.assign(carrier.end - carrier.begin, 0);
         (void)lane->input->rewrite(carrier.begin, bytes);
         const std::uint8_t* const tcp = carrier.head.bytes.data() + carrier.head.headers.transport;
@@ -320,9 +323,10 @@ bool Shaper::flush(flow::Connection& connection, Listener& listener, bool of_cli
                              .flags = tcp[13]},
                             {}, bytes, piece_);
         if (!leave(scene, carrier.head, true, &connection)) {
-            return false;
+            return false;  // The listener is gone, and the lane with it.
         }
     }
+    lane.reset();
     return true;
 }
 

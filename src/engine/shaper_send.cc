@@ -25,9 +25,7 @@ constexpr std::uint16_t kDefaultMss = 536;  // RFC 9293, 3.7.1.
 constexpr std::uint16_t kLeastMss = 48;     // A smaller one is an attack: as Linux.
 constexpr std::uint8_t kEcnFlags = wire::kEce | wire::kCwr;
 constexpr std::uint64_t kSomething = 1460;  // A segment.
-constexpr std::uint32_t kRepeatsOwedMax = 3;
-constexpr std::uint32_t kRepeatsForLoss = 3;  // RFC 5681, 3.2.
-constexpr std::size_t kSackBlocksMax = 3;     // Beside time stamps.
+constexpr std::size_t kSackBlocksMax = 3;   // Beside time stamps.
 
 std::uint8_t flags_of(const output::Head& head) {
     return head.bytes[head.headers.transport + 13];
@@ -39,10 +37,6 @@ std::uint32_t ack_of(const output::Head& head) {
 
 std::uint16_t window_of(const output::Head& head) {
     return load_be16(&head.bytes[head.headers.transport + 14]);
-}
-
-bool later(const Shaper::Due& a, const Shaper::Due& b) {
-    return a.at > b.at;
 }
 
 }  // namespace
@@ -126,7 +120,8 @@ bool Shaper::send_pieces(Scene& scene, Lane& lane, bool of_client, const output:
     const std::uint32_t size_max = piece_max(scene, of_client, head);
     const Answer answer = newest_answer(scene, of_client, head);
     std::uint64_t at = stretch.from;
-    std::uint8_t step = 0;
+    std::uint16_t step = 0;
+    bool first = true;
     do {
         const std::uint64_t stop = std::min(stretch.to, at + size_max);
         const bool last = stop == stretch.to;
@@ -141,15 +136,16 @@ bool Shaper::send_pieces(Scene& scene, Lane& lane, bool of_client, const output:
                              .id_step = step},
                             {}, lane.outlet.bytes(at, stop), piece_);
         freshen(scene, lane, of_client, head);
-        const bool is_item = first_is_item && step == 0;
+        const bool is_item = first_is_item && first;
         if (is_item) {
             note_timestamp(lane, scene.timestamp, scene.has_timestamp);
         }
         note_sent(scene, lane, stop, last && stretch.fin);
-        if (!leave(scene, head, !is_item, step == 0 ? &scene.connection : nullptr)) {
+        if (!leave(scene, head, !is_item, first ? &scene.connection : nullptr)) {
             return false;
         }
         at = stop;
+        first = false;
         ++step;
     } while (at < stretch.to);
     return true;
@@ -222,8 +218,10 @@ std::uint64_t Shaper::edge_for(const Lane& lane) const {
         const std::uint64_t end = lane.input->end();
         const std::uint64_t room = settings_->undecided_bytes_max -
                                    std::min<std::uint64_t>(settings_->undecided_bytes_max, waits);
-        edge =
-            std::max(std::min(edge, end + room), end + std::min<std::uint64_t>(room, kSomething));
+        edge = std::min(edge, end + room);
+        if (outlet.decided() < outlet.end()) {
+            edge = std::max(edge, end + std::min<std::uint64_t>(room, kSomething));
+        }
     }
     return std::max(edge, outlet.told_edge());
 }
@@ -243,17 +241,27 @@ bool Shaper::send_bare_ack(Scene& scene, const Lane& lane) {
     return leave(scene, head, true, nullptr);
 }
 
+// The sender of the packet at hand is going to hear that everything below `ack` has come.
+void Shaper::tell(const Scene& scene, Lane& lane, std::uint64_t ack) const {
+    lane.outlet.tell(ack, lane.outlet.told_edge());
+    lane.outlet.tell(ack, edge_for(lane));
+    Half& half = scene.connection.half(scene.from_client);
+    half.window_end = std::max(half.window_end, lane.outlet.told_edge());
+}
+
 // What the receiver can't say, because it hasn't seen the packet: that bytes have come.
 bool Shaper::answer_sender(Scene& scene, Lane& lane, const stream::Judgement& judgement) {
     stream::Outlet& outlet = lane.outlet;
     const std::uint64_t in_order = lane.input->end();
     if (judgement.size != 0 && judgement.offset > in_order) {
-        // A hole before it. While bytes before the hole are under way, an ACK would be too early.
-        if (outlet.told_ack() < in_order) {
-            lane.repeats_owed = std::min(lane.repeats_owed + 1, kRepeatsOwedMax);
-            return true;
+        // A hole before it. Who hears of what lies behind it takes what is under way before it for
+        // lost: from now on its delivery is ours.
+        tell(scene, lane, in_order);
+        if (!send_ack(scene, lane, !scene.from_client, judgement.offset)) {
+            return false;
         }
-        return send_ack(scene, lane, !scene.from_client, judgement.offset);
+        arm(scene, lane, scene.from_client);
+        return true;
     }
     const bool silent = !scene.left && judgement.size != 0;
     const bool told = judgement.offset + judgement.size <= outlet.told_ack();
@@ -273,12 +281,10 @@ bool Shaper::answer_sender(Scene& scene, Lane& lane, const stream::Judgement& ju
     } else if (outlet.acked() == outlet.sent()) {
         ack = std::max(ack, outlet.acked_input());  // Erased: nobody will acknowledge them.
     }
+    ack = std::max(ack, std::min(lane.promised, in_order));
     const bool again = silent && judgement.offset + judgement.size <= ack;
     if (ack > outlet.told_ack() || again) {
-        outlet.tell(ack, outlet.told_edge());
-        outlet.tell(ack, edge_for(lane));
-        Half& half = scene.connection.half(scene.from_client);
-        half.window_end = std::max(half.window_end, outlet.told_edge());
+        tell(scene, lane, ack);
         if (!send_ack(scene, lane, !scene.from_client, judgement.offset)) {
             return false;
         }
@@ -311,6 +317,7 @@ bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t ne
     for (std::size_t i = 0; i < count; ++i) {
         store_be32(&options.at(4 + i * 8), to_seq(to.isn, ranges.at(i).begin));
         store_be32(&options.at(8 + i * 8), to_seq(to.isn, ranges.at(i).end));
+        lane.promised = std::max(lane.promised, ranges.at(i).end);
     }
     output::build_piece(head,
                         {.seq = to_seq(from.isn, sent) + (fin_sent ? 1 : 0),
@@ -367,116 +374,10 @@ bool Shaper::push(const Item* item, flow::Connection& connection, Listener& list
     if (!live()) {
         return true;
     }
-    const std::uint64_t in_order = lane->input->end();
-    for (; lane->repeats_owed != 0 && lane->outlet.told_ack() >= in_order; --lane->repeats_owed) {
-        if (lane->input->pending_hole() == 0) {
-            lane->repeats_owed = 0;
-            break;
-        }
-        if (!send_ack(scene, *lane, !of_client, in_order)) {
-            return false;
-        }
-    }
     if (!recover(scene, *lane, of_client)) {
         return false;
     }
     arm(scene, *lane, of_client);
-    return true;
-}
-
-// Loss of bytes that are ours to deliver, as RFC 6582 sees it: three repeated ACKs, or one in the
-// midst of a recovery.
-bool Shaper::recover(Scene& scene, Lane& lane, bool of_client) {
-    stream::Outlet& outlet = lane.outlet;
-    if (!outlet.owes()) {
-        return true;
-    }
-    const bool partial = lane.advanced && outlet.acked() < lane.recover;
-    const bool lost = lane.repeats_seen >= kRepeatsForLoss && outlet.acked() >= lane.recover;
-    if (!partial && !lost) {
-        return true;
-    }
-    lane.recover = lost ? outlet.sent() : lane.recover;
-    return resend_first(scene, lane, of_client);
-}
-
-bool Shaper::resend_first(Scene& scene, Lane& lane, bool of_client) {
-    const output::Head head = head_for(scene, of_client);
-    if (head.bytes.empty()) {
-        return true;
-    }
-    const stream::Outlet& outlet = lane.outlet;
-    const std::uint64_t from = std::max(outlet.acked(), outlet.kept_begin());
-    const std::uint64_t to = std::min(outlet.sent(), from + piece_max(scene, of_client, head));
-    lane.timer.sent_again();
-    if (from >= to) {
-        return true;
-    }
-    return send_pieces(scene, lane, of_client, head,
-                       {.from = from,
-                        .to = to,
-                        .fin = lane.fin_sent && to == outlet.sent(),
-                        .push = to == outlet.sent()},
-                       false);
-}
-
-// The timer runs while bytes are under way, or wait for a window, that no end asks for again.
-void Shaper::arm(const Scene& scene, Lane& lane, bool of_client) {
-    const stream::Outlet& outlet = lane.outlet;
-    const bool waits = outlet.sent() < outlet.decided() && outlet.told_ack() >= lane.input->end();
-    if (!outlet.owes() && !waits) {
-        lane.due = kNever;
-        return;
-    }
-    if (lane.due != kNever) {
-        return;
-    }
-    lane.due = scene.now + lane.timer.wait();
-    lane.due_acked = outlet.acked();
-    due_.push_back({.at = lane.due,
-                    .id = scene.connection.id,
-                    .index = scene.connection.index,
-                    .of_client = of_client});
-    std::ranges::push_heap(due_, later);
-}
-
-Shaper::Due Shaper::take_due() {
-    std::ranges::pop_heap(due_, later);
-    const Due due = due_.back();
-    due_.pop_back();
-    return due;
-}
-
-bool Shaper::retransmit(flow::Connection& connection, Listener& listener, const Due& due,
-                        Instant now) {
-    std::unique_ptr<Lane>& lane = place(listener, due.of_client);
-    if (lane == nullptr || lane->due != due.at) {
-        return true;
-    }
-    lane->due = kNever;
-    Scene scene{.connection = connection,
-                .listener = &listener,
-                .item = nullptr,
-                .from_client = due.of_client,
-                .now = now};
-    const stream::Outlet& outlet = lane->outlet;
-    if (outlet.acked() == lane->due_acked) {
-        if (!lane->timer.back_off()) {
-            return true;  // The other end is gone; the connection's own timeout forgets it.
-        }
-        bool going = true;
-        if (outlet.owes()) {
-            lane->recover = outlet.sent();
-            going = resend_first(scene, *lane, due.of_client);
-        } else if (outlet.sent() < outlet.decided()) {
-            const output::Head head = head_for(scene, due.of_client);
-            going = head.bytes.empty() || send_probe(scene, *lane, due.of_client, head, true);
-        }
-        if (!going) {
-            return false;
-        }
-    }
-    arm(scene, *lane, due.of_client);
     return true;
 }
 

@@ -80,7 +80,7 @@ bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
         (void)listener.buffers.at(mine).fin(connection.half(from_client).fin_offset);
     }
     if (listener.lanes.at(1 - mine) != nullptr) {
-        shaper_.take_answer(connection, listener, from_client, segment, judgement, now_);
+        shaper_.take_answer(item, connection, listener, from_client, segment, judgement, now_);
     }
     if (judgement.ack_advanced) {
         listener.buffers.at(1 - mine).acknowledged(judgement.acknowledged);
@@ -232,13 +232,12 @@ bool Worker::is_young_hole(Listener& listener) const {
         return false;
     }
     const std::size_t half = from_client_ ? 0 : 1;
-    Listener::Hole& hole = listener.full.at(half);
+    Listener::Full& full = listener.full.at(half);
     const std::uint64_t at = listener.buffers.at(half).end();
-    if (hole.at != at || hole.since == 0) {
-        hole = {.since = static_cast<std::uint64_t>(now_.ns), .at = at};
+    if (!full.is_set || full.at != at) {
+        full = {.since = now_, .at = at, .is_set = true};
     }
-    const Duration stood = now_ - Instant{static_cast<std::int64_t>(hole.since)};
-    return stood < options_.settings.tcp.undecided_time_max;
+    return now_ - full.since < options_.settings.tcp.undecided_time_max;
 }
 
 // Once a connection, counted always.
@@ -324,11 +323,12 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
     const std::size_t half = of_client ? 0 : 1;
     while (true) {
         Listener& listener = listeners_->at(index);
+        if (listener.bypassed) {
+            (void)release(listener, half, UINT64_MAX);
+            return true;
+        }
         listeners_->present(listener, half);
         RunStatus status = RunStatus::Done;
-        if (listener.bypassed) {
-            return release(listener, half, UINT64_MAX), true;
-        }
         if (script_->listens(Hook::TcpConnectionUp)) {
             begin_event(item);
             show_connection(connection, of_client);
@@ -451,7 +451,11 @@ void Worker::expire_undecided(Instant now) {
         const Order order = order_;
         order_ = {.packet = order.packet, .deadline = due.at.ns, .id = connection.id};
         connection_ = &connection;
-        (void)refuse(nullptr, connection, Event::TcpHoldLimit, options_.settings.exceptions.hold);
+        connection_decided_ = false;
+        const Exception hold = options_.settings.exceptions.hold;
+        if (refuse(nullptr, connection, Event::TcpHoldLimit, hold)) {
+            push_both(connection);
+        }
         connection_ = nullptr;
         if (!to_send_.empty() || !resets_.empty()) {
             send_pending();
@@ -461,8 +465,15 @@ void Worker::expire_undecided(Instant now) {
     }
 }
 
+// What may leave, and no packet brings.
+void Worker::push_both(flow::Connection& connection) {
+    Listener& listener = listeners_->at(connection.listener);
+    (void)(shaper_.push(nullptr, connection, listener, true, true, now_) &&
+           shaper_.push(nullptr, connection, listener, false, true, now_));
+}
+
 // Nobody looks at the connection's streams any more. What was edited must stay so: its numbers go
-// on being translated, without rules. False: the packet at hand is decided, or has left.
+// on being translated, without rules.
 void Worker::bypass(flow::Connection& connection) {
     Listener& listener = listeners_->at(connection.listener);
     if (listener.lanes[0] == nullptr && listener.lanes[1] == nullptr) {

@@ -156,6 +156,7 @@ private:
                       const stream::Judgement& judgement, MutableByteView bytes);
     void queue_undecided(const flow::Connection& connection, Listener& listener, std::size_t half);
     void expire_undecided(Instant now);
+    void push_both(flow::Connection& connection);
     void bypass(flow::Connection& connection);
     bool refuse(Item* item, flow::Connection& connection, Event event, Exception exception);
     [[nodiscard]] bool is_listened(const flow::Connection& connection) const;

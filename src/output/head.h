@@ -45,7 +45,7 @@ struct Piece {
     std::uint32_t ack_seq = 0;
     std::uint16_t window = 0;
     std::uint8_t flags = 0;
-    std::uint8_t id_step = 0;  // Added to the IPv4 id: pieces of one packet may be fragmented.
+    std::uint16_t id_step = 0;  // Added to the IPv4 id: pieces of one packet may be fragmented.
 };
 
 // Overwrites `out` with head, `options` behind the head's own (a multiple of 4 bytes, as far as

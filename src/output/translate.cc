@@ -1,5 +1,7 @@
 #include "output/translate.h"
 
+#include <algorithm>
+
 #include "output/head.h"
 #include "stream/seq.h"
 #include "wire/checksum.h"
@@ -40,7 +42,8 @@ void Numbers::set_newer_echo(std::uint32_t echo) {
     }
 }
 
-void Numbers::translate_sacks(const stream::Outlet& outlet, std::uint32_t isn) {
+bool Numbers::translate_sacks(const stream::Outlet& outlet, std::uint32_t isn, Told told) {
+    bool is_news = false;
     wire::TcpOptions options({tcp_ + 20, header_size_ - 20});
     wire::TcpOption option;
     while (options.next(option)) {
@@ -61,9 +64,15 @@ void Numbers::translate_sacks(const stream::Outlet& outlet, std::uint32_t isn) {
                 end > static_cast<std::int64_t>(outlet.sent()) + 1) {
                 continue;
             }
-            const std::uint64_t from = outlet.map().sacked_begin(static_cast<std::uint64_t>(begin));
+            std::uint64_t from = outlet.map().sacked_begin(static_cast<std::uint64_t>(begin));
             const std::uint64_t to = outlet.map().acked_input(static_cast<std::uint64_t>(end));
-            if (from < to) {
+            const bool twice = static_cast<std::uint64_t>(end) <= outlet.acked();  // D-SACK
+            if (!twice) {
+                from = std::max(from, told.ack);
+                is_news = is_news || from < to;
+            }
+            const bool ours = twice && static_cast<std::uint64_t>(end) <= told.sent_again;
+            if (from < to && !ours) {
                 set32(at + kept * 8, stream::to_seq(isn, from));
                 set32(at + kept * 8 + 4, stream::to_seq(isn, to));
                 ++kept;
@@ -81,6 +90,7 @@ void Numbers::translate_sacks(const stream::Outlet& outlet, std::uint32_t isn) {
             set16(i, wire::kOptionNop << 8 | wire::kOptionNop);
         }
     }
+    return is_news;
 }
 
 }  // namespace haka::output

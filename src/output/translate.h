@@ -23,8 +23,13 @@ public:
     void set_newer_timestamp(std::uint32_t value);
     void set_newer_echo(std::uint32_t echo);
     // SACK blocks name bytes of `outlet`'s direction, whose first has sequence number isn + 1: from
-    // output to input. A block that names no whole input byte becomes NOPs (RFC 2018).
-    void translate_sacks(const stream::Outlet& outlet, std::uint32_t isn);
+    // output to input. A block that names no whole input byte becomes NOPs (RFC 2018). True: one
+    // names bytes beyond the ACK.
+    struct Told {
+        std::uint64_t ack = 0;         // Input: what the segment acknowledges as it leaves.
+        std::uint64_t sent_again = 0;  // Output: a D-SACK of bytes below isn't the sender's affair.
+    };
+    bool translate_sacks(const stream::Outlet& outlet, std::uint32_t isn, Told told);
 
     [[nodiscard]] bool changed() const { return changed_; }
 

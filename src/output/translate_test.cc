@@ -107,15 +107,16 @@ protected:
         EXPECT_TRUE(outlet_->edit(at, erase, Bytes(insert), 10));
     }
     // What becomes of these blocks.
-    Blocks translated(const Blocks& blocks) {
+    Blocks translated(const Blocks& blocks, Numbers::Told told = {}) {
         Leaving leaving(joined({1, 1}, sack(blocks)));
         Numbers numbers = leaving.numbers();
-        numbers.translate_sacks(*outlet_, kIsn);
+        is_news_ = numbers.translate_sacks(*outlet_, kIsn, told);
         EXPECT_EQ(numbers.changed(), !leaving.is_as_before());
         (void)leaving.read();
         return leaving.blocks();
     }
 
+    bool is_news_ = false;
     stream::StreamMemory memory_{TcpSettings{}};
     stream::StreamBuffer input_{memory_};
     std::unique_ptr<stream::Outlet> outlet_;
@@ -191,8 +192,23 @@ TEST_F(TranslateTest, ABlockThatNamesNoByteBecomesNops) {
     EXPECT_EQ(translated({{36, 60}, {0, 5}}), (Blocks{{0, 5}}));
     EXPECT_EQ(translated({{0, 5}, {36, 60}, {90, 95}}), (Blocks{{0, 5}, {75, 80}}));
     Leaving leaving(joined({1, 1}, sack({{36, 60}})));
-    leaving.numbers().translate_sacks(*outlet_, kIsn);
+    leaving.numbers().translate_sacks(*outlet_, kIsn, {});
     EXPECT_EQ(leaving.options(), Bytes(12, wire::kOptionNop));
+}
+
+TEST_F(TranslateTest, WhatTheAckCoversIsNoBlock) {  // Output 66 to 90 is 25 bytes behind input.
+    EXPECT_EQ(translated({{0, 5}, {80, 84}}, {.ack = 57}), (Blocks{{57, 59}}));
+    EXPECT_TRUE(is_news_);
+    EXPECT_EQ(translated({{80, 84}}, {.ack = 59}), Blocks());
+    EXPECT_FALSE(is_news_);
+}
+
+TEST_F(TranslateTest, ADuplicateOfOursIsNotTheSendersAffair) {
+    outlet_->acknowledge(66, 1000);
+    outlet_->acknowledge(80, 1000);
+    EXPECT_EQ(translated({{66, 80}, {82, 84}}), (Blocks{{41, 55}, {57, 59}}));
+    EXPECT_EQ(translated({{66, 80}, {82, 84}}, {.sent_again = 80}), (Blocks{{57, 59}}));
+    EXPECT_EQ(translated({{66, 80}, {82, 84}}, {.sent_again = 79}), (Blocks{{41, 55}, {57, 59}}));
 }
 
 TEST_F(TranslateTest, BlocksOfNothingThatWasSentAreDropped) {
@@ -208,7 +224,7 @@ TEST_F(TranslateTest, ItsOptionsAroundStayAndMayStandAtOddPlaces) {
         const Blocks blocks{{80, 84}, {36, 60}};
         const Bytes before = joined(Bytes(nops, 1), kStamp);
         Leaving leaving(joined(joined(before, sack(blocks)), Bytes{3, 3, 7}));
-        leaving.numbers().translate_sacks(*outlet_, kIsn);
+        leaving.numbers().translate_sacks(*outlet_, kIsn, {});
         const wire::Segment segment = leaving.read();
         EXPECT_EQ(leaving.blocks(), (Blocks{{55, 59}}));
         EXPECT_EQ(segment.ts_value, 1000U);
@@ -220,7 +236,7 @@ TEST_F(TranslateTest, ItsOptionsAroundStayAndMayStandAtOddPlaces) {
 TEST_F(TranslateTest, AnOptionOfAnImpossibleSizeIsLeftAlone) {
     const Bytes odd{5, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
     Leaving leaving(odd);
-    leaving.numbers().translate_sacks(*outlet_, kIsn);
+    leaving.numbers().translate_sacks(*outlet_, kIsn, {});
     EXPECT_TRUE(leaving.is_as_before());
 }
 

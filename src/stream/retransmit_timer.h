@@ -11,10 +11,13 @@ namespace haka::stream {
 
 class RetransmitTimer {
 public:
-    static constexpr Duration kFirst = kSecond;           // RFC 6298, 2.1: nothing measured yet.
-    static constexpr Duration kMin = kMillisecond * 200;  // As Linux: delayed ACKs take 40 ms.
-    static constexpr Duration kMax = kSecond * 60;        // RFC 6298, 2.5.
-    static constexpr std::uint32_t kTriesMax = 15;        // As Linux' tcp_retries2: 13 to 30 min.
+    static constexpr Duration kFirst = kSecond;            // RFC 6298, 2.1: nothing measured yet.
+    static constexpr Duration kMin = kMillisecond * 200;   // As Linux: delayed ACKs take 40 ms.
+    static constexpr Duration kMax = kSecond * 60;         // RFC 6298, 2.5.
+    static constexpr Duration kProbe = kMillisecond * 50;  // RFC 8985, 7.2: beyond a delayed ACK.
+    static constexpr Duration kProbeHole =
+        kMillisecond * 10;                          // The receiver has said what it lacks.
+    static constexpr std::uint32_t kTriesMax = 16;  // As Linux' tcp_retries2, and a probe.
 
     // Bytes up to `offset` were sent for the first time. One measurement at a time.
     void sent(std::uint64_t offset, Instant now) {
@@ -39,10 +42,21 @@ public:
         measuring_ = false;
         return ++tries_ <= kTriesMax;
     }
-    [[nodiscard]] Duration wait() const {
-        const std::int64_t doubled = wait_.ns << std::min(tries_, 8U);
+    // Until the next try. The first one is a probe after two round trips (RFC 8985, 7.2).
+    [[nodiscard]] Duration wait(bool knows_holes) const {
+        const Duration least = knows_holes ? kProbeHole : kProbe;
+        return tries_ == 0 && smoothed_ >= 0
+                   ? std::min(timeout(), Duration{std::max(2 * smoothed_, least.ns)})
+                   : timeout();
+    }
+    // RFC 6298.
+    [[nodiscard]] Duration timeout() const {
+        const std::uint32_t probes = smoothed_ >= 0 && tries_ != 0 ? 1 : 0;
+        const std::int64_t doubled = wait_.ns << std::min(tries_ - probes, 8U);
         return {std::min(doubled, kMax.ns)};
     }
+    // How long an answer takes.
+    [[nodiscard]] Duration round_trip() const { return {smoothed_ < 0 ? wait_.ns : smoothed_}; }
 
 private:
     // RFC 6298, 2.2 and 2.3.

@@ -8,7 +8,7 @@ namespace {
 constexpr Instant kStart{5'000'000'000};
 
 std::int64_t wait_ms(const RetransmitTimer& timer) {
-    return timer.wait().ns / kMillisecond.ns;
+    return timer.timeout().ns / kMillisecond.ns;
 }
 
 TEST(RetransmitTimerTest, WaitsASecondBeforeAnyMeasurement) {
@@ -59,21 +59,21 @@ TEST(RetransmitTimerTest, StaysBetweenItsBounds) {
     RetransmitTimer quick;
     quick.sent(1, kStart);
     quick.acknowledged(1, kStart + kMillisecond);
-    EXPECT_EQ(quick.wait(), RetransmitTimer::kMin);
+    EXPECT_EQ(quick.timeout(), RetransmitTimer::kMin);
 
     RetransmitTimer slow;
     slow.sent(1, kStart);
     slow.acknowledged(1, kStart + kSecond * 1000);
-    EXPECT_EQ(slow.wait(), RetransmitTimer::kMax);
+    EXPECT_EQ(slow.timeout(), RetransmitTimer::kMax);
     EXPECT_TRUE(slow.back_off());
-    EXPECT_EQ(slow.wait(), RetransmitTimer::kMax);
+    EXPECT_EQ(slow.timeout(), RetransmitTimer::kMax);
 }
 
 TEST(RetransmitTimerTest, AClockThatRunsBackwardsMeasuresNothing) {
     RetransmitTimer timer;
     timer.sent(1, kStart);
     timer.acknowledged(1, Instant{0});
-    EXPECT_EQ(timer.wait(), RetransmitTimer::kMin);
+    EXPECT_EQ(timer.timeout(), RetransmitTimer::kMin);
 }
 
 TEST(RetransmitTimerTest, DoublesWithEachTryUntilAnAckCame) {  // RFC 6298, 5.5
@@ -84,6 +84,23 @@ TEST(RetransmitTimerTest, DoublesWithEachTryUntilAnAckCame) {  // RFC 6298, 5.5
     }
     timer.acknowledged(1, kStart);
     EXPECT_EQ(wait_ms(timer), 1000);
+}
+
+TEST(RetransmitTimerTest, TheFirstTryIsAProbeAfterTwoRoundTrips) {  // RFC 8985, 7.2
+    RetransmitTimer timer;
+    EXPECT_EQ(timer.wait(true), RetransmitTimer::kFirst);  // Nothing measured yet.
+    timer.sent(1, kStart);
+    timer.acknowledged(1, kStart + kMillisecond);
+    EXPECT_EQ(timer.round_trip(), kMillisecond);
+    EXPECT_EQ(timer.wait(false), RetransmitTimer::kProbe);
+    EXPECT_EQ(timer.wait(true), RetransmitTimer::kProbeHole);
+    EXPECT_TRUE(timer.back_off());
+    EXPECT_EQ(timer.wait(true), RetransmitTimer::kMin);
+
+    RetransmitTimer far;
+    far.sent(1, kStart);
+    far.acknowledged(1, kStart + kMillisecond * 60);
+    EXPECT_EQ(far.wait(true), kMillisecond * 120);
 }
 
 TEST(RetransmitTimerTest, GivesUpAfterItsTries) {
