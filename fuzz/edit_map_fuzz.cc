@@ -2,66 +2,53 @@
 // model that keeps one entry per byte.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
 
+#include "fuzz.h"
 #include "stream/edit_map.h"
 #include "stream/edit_model.h"
 
 namespace haka::stream {
 namespace {
 
-constexpr std::uint64_t kBytesMax = 200;
+using fuzz::require;
 
-void require(bool holds) {
-    if (!holds) {
-        std::abort();
-    }
-}
+constexpr std::uint64_t kBytesMax = 200;
 
 class MapCase {
 public:
-    explicit MapCase(ByteView input) : left_(input) {}
+    explicit MapCase(ByteView input) : input_(input) {}
 
     void run() {
-        model_.append(std::vector<std::uint8_t>(byte() % 64));
-        while (!left_.empty()) {
+        model_.append(std::vector<std::uint8_t>(input_.byte() % 64));
+        while (!input_.empty()) {
             step();
             check();
         }
     }
 
 private:
-    std::uint8_t byte() {
-        if (left_.empty()) {
-            return 0;
-        }
-        const std::uint8_t value = left_.front();
-        left_ = left_.subspan(1);
-        return value;
-    }
-
     void step() {
-        const std::uint8_t kind = byte();
+        const std::uint8_t kind = input_.byte();
         const std::uint64_t end = model_.output_size();
         switch (kind % 8) {
             case 0:
-                floor_ += byte() % (end - floor_ + 1);
+                floor_ += input_.byte() % (end - floor_ + 1);
                 return;
             case 1:
-                pruned_ += byte() % (floor_ - pruned_ + 1);
+                pruned_ += input_.byte() % (floor_ - pruned_ + 1);
                 map_.prune(pruned_);
                 model_.prune(pruned_);
                 return;
             case 2:
                 if (end < kBytesMax) {
-                    model_.append(std::vector<std::uint8_t>(byte() % 16));
+                    model_.append(std::vector<std::uint8_t>(input_.byte() % 16));
                 }
                 return;
             default: {
-                const std::uint64_t at = floor_ + byte() % (end - floor_ + 1);
-                const auto erase = static_cast<std::uint32_t>(byte() % (end - at + 1));
-                const std::size_t size = end < kBytesMax ? byte() % 16 : 0;
+                const std::uint64_t at = floor_ + input_.byte() % (end - floor_ + 1);
+                const auto erase = static_cast<std::uint32_t>(input_.byte() % (end - at + 1));
+                const std::size_t size = end < kBytesMax ? input_.byte() % 16 : 0;
                 const std::vector<std::uint8_t> insert(size);
                 map_.edit(floor_, at, erase, static_cast<std::uint32_t>(size), SIZE_MAX);
                 require(model_.edit(floor_, at, erase, insert, SIZE_MAX));
@@ -108,7 +95,7 @@ private:
         }
     }
 
-    ByteView left_;
+    fuzz::Input input_;
     EditMap map_;
     test::EditModel model_;
     std::uint64_t floor_ = 0;

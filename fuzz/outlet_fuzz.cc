@@ -3,23 +3,19 @@
 // same edits; each byte that may be asked for must be the model's.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <optional>
 #include <vector>
 
+#include "fuzz.h"
 #include "stream/edit_model.h"
 #include "stream/outlet.h"
 
 namespace haka::stream {
 namespace {
 
-constexpr std::uint64_t kBytesMax = 1500;
+using fuzz::require;
 
-void require(bool holds) {
-    if (!holds) {
-        std::abort();
-    }
-}
+constexpr std::uint64_t kBytesMax = 1500;
 
 // The sender's byte at that offset.
 std::uint8_t true_byte(std::uint64_t offset) {
@@ -29,10 +25,10 @@ std::uint8_t true_byte(std::uint64_t offset) {
 class OutletCase {
 public:
     OutletCase(ByteView input, const TcpSettings& settings)
-        : left_(input), memory_(settings), buffer_(std::in_place, memory_) {}
+        : input_(input), memory_(settings), buffer_(std::in_place, memory_) {}
 
     void run() {
-        for (std::uint32_t steps = byte() % 16; steps != 0; --steps) {
+        for (std::uint32_t steps = input_.byte() % 16; steps != 0; --steps) {
             step_before();
         }
         model_.append(truth(0, buffer_->end()));
@@ -40,7 +36,7 @@ public:
         const std::uint64_t window_end = below(kBytesMax);
         outlet_.emplace(memory_, *buffer_, acked, window_end);
         gap_end_ = buffer_->gap_end();
-        while (!left_.empty() && going_) {
+        while (!input_.empty() && going_) {
             step();
             if (going_) {
                 check();
@@ -52,18 +48,10 @@ public:
     }
 
 private:
-    std::uint8_t byte() {
-        if (left_.empty()) {
-            return 0;
-        }
-        const std::uint8_t value = left_.front();
-        left_ = left_.subspan(1);
-        return value;
-    }
     // One below `limit`, near 0 more often.
     std::uint64_t below(std::uint64_t limit) {
-        const std::uint64_t value = byte();
-        return (value < 192 ? value : value * 256 + byte()) % limit;
+        const std::uint64_t value = input_.byte();
+        return (value < 192 ? value : value * 256 + input_.byte()) % limit;
     }
     static std::vector<std::uint8_t> truth(std::uint64_t from, std::uint64_t to) {
         std::vector<std::uint8_t> bytes(to - from);
@@ -75,7 +63,7 @@ private:
 
     void add(bool gap) {
         const std::uint64_t near = buffer_->end() > 20 ? buffer_->end() - 20 : 0;
-        const std::uint64_t offset = byte() % 2 == 0 ? buffer_->end() : near + below(100);
+        const std::uint64_t offset = input_.byte() % 2 == 0 ? buffer_->end() : near + below(100);
         const std::uint64_t size = below(60);
         if (offset + size > kBytesMax) {
             return;
@@ -89,7 +77,7 @@ private:
 
     // While packets still leave as they come.
     void step_before() {
-        switch (byte() % 4) {
+        switch (input_.byte() % 4) {
             case 0:
                 buffer_->acknowledged(below(buffer_->end() + 100));
                 return;
@@ -97,7 +85,7 @@ private:
                 buffer_->release(buffer_->begin() + below(buffer_->end() - buffer_->begin() + 1));
                 return;
             default:
-                add(byte() % 8 == 0);
+                add(input_.byte() % 8 == 0);
         }
     }
 
@@ -122,7 +110,7 @@ private:
             outlet_->decided() + below(outlet_->end() - outlet_->decided() + 1);
         const auto erase = static_cast<std::uint32_t>(below(outlet_->end() - at + 1));
         const std::uint64_t size = outlet_->end() < kBytesMax ? below(40) : 0;
-        const std::vector<std::uint8_t> insert(size, byte());
+        const std::vector<std::uint8_t> insert(size, input_.byte());
         if (outlet_->edit(at, erase, insert, SIZE_MAX)) {
             require(model_.edit(outlet_->decided(), at, erase, insert, SIZE_MAX));
         }
@@ -139,7 +127,7 @@ private:
     void tell(std::uint64_t ack) { outlet_->tell(ack, below(kBytesMax)); }
 
     void step() {
-        const std::uint8_t kind = byte();
+        const std::uint8_t kind = input_.byte();
         const std::uint64_t old_end = buffer_->end();
         switch (kind % 8) {
             case 0:
@@ -196,7 +184,7 @@ private:
         window_end_ = outlet.window_end();
     }
 
-    ByteView left_;
+    fuzz::Input input_;
     StreamMemory memory_;
     std::optional<StreamBuffer> buffer_;
     std::optional<Outlet> outlet_;
