@@ -9,14 +9,12 @@ namespace haka::engine {
 namespace {
 
 // An ICMP error belongs to the worker of the connection that it quotes.
-wire::Headers owner_headers(const wire::Headers& headers, const Frame& frame) {
-    wire::Headers owner = headers;
+void point_at_owner(wire::Headers& headers, const Frame& frame) {
     wire::IcmpQuote quote;
     if (wire::find_icmp_quote(headers, frame.bytes(), quote)) {
-        owner.ip_version = quote.ip_version;
-        owner.net = quote.addresses - (quote.ip_version == 4 ? 12 : 8);
+        headers.ip_version = quote.ip_version;
+        headers.net = quote.addresses - (quote.ip_version == 4 ? 12 : 8);
     }
-    return owner;
 }
 
 }  // namespace
@@ -65,11 +63,12 @@ Stage* Conveyor::enter(std::uint64_t sequence) {
 
 // Before any worker sees the frames: rules write into them, addresses included.
 void Conveyor::spread(std::vector<Frame>& frames) const {
+    wire::Headers headers;
     for (Frame& frame : frames) {
-        const wire::Headers headers = wire::find_headers(frame.link, frame.bytes());
+        wire::find_headers(frame.link, frame.bytes(), headers);
+        point_at_owner(headers, frame);
         frame.worker = static_cast<std::uint16_t>(
-            flow::hash_address_pair(owner_headers(headers, frame), frame.data, spread_key_) %
-            workers_);
+            flow::hash_address_pair(headers, frame.data, spread_key_) % workers_);
     }
 }
 
