@@ -144,7 +144,7 @@ private:
     void note_sent(const Scene& scene, Lane& lane, std::uint64_t to, bool fin);
     [[nodiscard]] output::Head head_for(const Scene& scene, bool of_client) const;
     [[nodiscard]] static output::Head answer_head(const Scene& scene, bool of_client,
-                                                  const Frame& frame, const wire::Headers& headers);
+                                                  const output::Head& came);
     [[nodiscard]] static std::uint32_t piece_max(const Scene& scene, bool of_client,
                                                  const output::Head& head);
     struct Answer {

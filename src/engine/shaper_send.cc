@@ -169,7 +169,8 @@ bool Shaper::send_probe(Scene& scene, Lane& lane, bool of_client, const output::
 // Headers for a segment that the engine sends in the name of an end.
 output::Head Shaper::head_for(const Scene& scene, bool of_client) const {
     if (scene.item != nullptr && scene.from_client != of_client) {
-        return answer_head(scene, of_client, scene.item->frame, scene.item->headers);
+        return answer_head(scene, of_client,
+                           output::head_of(scene.item->frame, scene.item->headers));
     }
     const Lane* const lane = lane_at(scene.listener, of_client);
     if (lane != nullptr && !lane->head.bytes.empty()) {
@@ -180,13 +181,12 @@ output::Head Shaper::head_for(const Scene& scene, bool of_client) const {
     }
     const Lane* const other = lane_at(scene.listener, !of_client);
     return other != nullptr && !other->head.bytes.empty()
-               ? answer_head(scene, of_client, output::frame_of(other->head), other->head.headers)
+               ? answer_head(scene, of_client, other->head)
                : output::Head{};
 }
 
 // As the end would answer this packet of the other one: with its newest ACK and window.
-output::Head Shaper::answer_head(const Scene& scene, bool of_client, const Frame& frame,
-                                 const wire::Headers& headers) {
+output::Head Shaper::answer_head(const Scene& scene, bool of_client, const output::Head& came) {
     const Half& own = scene.connection.half(of_client);
     const Half& other = scene.connection.half(!of_client);
     output::Timestamps timestamps{.used = own.timestamps && other.timestamps,
@@ -195,7 +195,7 @@ output::Head Shaper::answer_head(const Scene& scene, bool of_client, const Frame
     if (scene.listener != nullptr) {
         timestamps.value = scene.listener->timestamps.at(of_client ? 0 : 1);
     }
-    output::Head head = output::answer_to(frame, headers, timestamps);
+    output::Head head = output::answer_to(came, timestamps);
     const Lane* const lane = lane_at(scene.listener, !of_client);
     const std::uint64_t ack = lane != nullptr ? lane->outlet.told_ack() : other.acked;
     const std::uint64_t edge = lane != nullptr ? lane->outlet.told_edge() : other.window_end;
@@ -341,7 +341,8 @@ bool Shaper::challenge(const Item& item, flow::Connection& connection, Listener*
                 .item = &item,
                 .from_client = from_client,
                 .now = now};
-    const output::Head head = answer_head(scene, !from_client, item.frame, item.headers);
+    const output::Head head =
+        answer_head(scene, !from_client, output::head_of(item.frame, item.headers));
     const Lane* const own = lane_at(listener, !from_client);
     const bool fin_sent = own != nullptr ? own->fin_sent : from.fin_offset <= from.sent_end;
     const std::uint64_t sent = own != nullptr ? own->outlet.sent() : from.sent_end;

@@ -284,7 +284,7 @@ void Worker::repeat_reset(const Item& item, flow::Connection& connection,
         return;
     }
     left -= 1;
-    output::Head head = output::answer_to(item.frame, item.headers, {});
+    output::Head head = output::answer_to(output::head_of(item.frame, item.headers), {});
     output::Reset reset;
     const bool acks = (segment.flags & wire::kAck) != 0;
     const std::uint32_t size =

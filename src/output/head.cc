@@ -19,14 +19,17 @@ Address address_at(const std::uint8_t* bytes, std::uint8_t ip_version) {
     return ip_version == 4 ? Address::ipv4(load_be32(bytes)) : Address::ipv6(bytes);
 }
 
+enum class Way : std::uint8_t { Same, Back };
+
 // The headers without options but time stamps, as the packet has them or for the way back.
-Head rebuild(const Frame& frame, const wire::Headers& headers, bool turned,
-             const Timestamps& timestamps) {
-    const std::uint8_t* const net = frame.data + headers.net;
-    const std::uint8_t* const tcp = frame.data + headers.transport;
+Head rebuild(const Head& came, Way way, const Timestamps& timestamps) {
+    const wire::Headers& headers = came.headers;
+    const bool turned = way == Way::Back;
+    const std::uint8_t* const net = came.bytes.data() + headers.net;
+    const std::uint8_t* const tcp = came.bytes.data() + headers.transport;
     const bool ipv4 = headers.ip_version == 4;
-    std::vector<std::uint8_t> link(frame.data, frame.data + headers.net);
-    if (turned && frame.link == LinkType::Ethernet && link.size() >= 12) {
+    std::vector<std::uint8_t> link(came.bytes.data(), net);
+    if (turned && came.link == LinkType::Ethernet && link.size() >= 12) {
         std::swap_ranges(link.begin(), link.begin() + 6, link.begin() + 6);
     }
     std::array<std::uint8_t, 12> options{wire::kOptionNop, wire::kOptionNop, wire::kOptionTimestamp,
@@ -44,8 +47,9 @@ Head rebuild(const Frame& frame, const wire::Headers& headers, bool turned,
                      .dstport = load_be16(tcp + (turned ? 0 : 2)),
                      .options = timestamps.used ? ByteView(options) : ByteView()},
                     {}, head.bytes);
-    wire::find_headers(frame.link, head.bytes, head.headers);
-    head.link = frame.link;
+    wire::find_headers(came.link, head.bytes, head.headers);
+    head.link = came.link;
+    head.interface = came.interface ^ (turned ? 1U : 0U);
     return head;
 }
 
@@ -62,10 +66,8 @@ Head head_of(const Frame& frame, const wire::Headers& headers) {
     return head;
 }
 
-Head answer_to(const Frame& frame, const wire::Headers& headers, const Timestamps& timestamps) {
-    Head head = rebuild(frame, headers, true, timestamps);
-    head.interface = frame.interface ^ 1U;
-    return head;
+Head answer_to(const Head& came, const Timestamps& timestamps) {
+    return rebuild(came, Way::Back, timestamps);
 }
 
 Head plain_head(const Head& head) {
@@ -77,26 +79,11 @@ Head plain_head(const Head& head) {
         timestamps = {
             .used = true, .value = load_be32(from + came), .echo = load_be32(from + came + 4)};
     }
-    Head plain = rebuild(frame_of(head), head.headers, false, timestamps);
-    plain.interface = head.interface;
+    Head plain = rebuild(head, Way::Same, timestamps);
     std::uint8_t* const to = plain.bytes.data() + plain.headers.transport;
     store_be32(to + 8, load_be32(from + 8));
     store_be16(to + 14, load_be16(from + 14));
     return plain;
-}
-
-Frame frame_of(const Head& head) {
-    // Only read through: a frame has no form of its own for that.
-    auto* const data = const_cast<std::uint8_t*>(head.bytes.data());  // NOLINT
-    const auto size = static_cast<std::uint32_t>(head.bytes.size());
-    return {.data = data,
-            .size = size,
-            .original_size = size,
-            .when = {},
-            .number = 0,
-            .interface = head.interface,
-            .link = head.link,
-            .worker = 0};
 }
 
 void build_piece(const Head& head, const Piece& piece, ByteView options, ByteView payload,

@@ -28,16 +28,12 @@ struct Timestamps {
     std::uint32_t echo = 0;
 };
 
-// The head that the receiver of this segment would answer with: addresses, ports and link
+// The head that the receiver of such a segment would answer with: addresses, ports and link
 // addresses change places, IP and TCP options are gone but time stamps.
-[[nodiscard]] Head answer_to(const Frame& frame, const wire::Headers& headers,
-                             const Timestamps& timestamps);
+[[nodiscard]] Head answer_to(const Head& came, const Timestamps& timestamps);
 
 // The same head without IP and TCP options but time stamps: for segments of our own.
 [[nodiscard]] Head plain_head(const Head& head);
-
-// The head as a frame. Valid as long as the head is.
-[[nodiscard]] Frame frame_of(const Head& head);
 
 // What is the piece's own.
 struct Piece {
