@@ -45,7 +45,7 @@ void Worker::depart(Item& item, flow::Connection* connection) {
     if (item.taken) {
         return;
     }
-    if (item.joined) {
+    if (item.shape != nullptr) {
         depart_fragments(item, connection);
         return;
     }
@@ -77,17 +77,19 @@ bool Worker::let_out(Item& item, flow::Connection* connection) {
     return !connection_decided_ && !fatal_;
 }
 
-// A joined datagram leaves as the fragments that it came in, cut anew only if it was changed.
+// A joined datagram leaves as the fragments that it came in, cut anew only if it was changed. One
+// that had to wait is cut anew: its frames are gone.
 void Worker::depart_fragments(Item& joined, flow::Connection* connection) {
-    const std::span<const Frame> originals = fragments_.originals();
-    if (!joined.dropped && has_down_hooks_ && !joined.injected) {
+    const std::span<const Frame> originals =
+        joined.joined ? fragments_.originals() : std::span<const Frame>(&joined.frame, 1);
+    if (!joined.dropped && has_down_hooks_) {
         run_transport_down_hooks(joined, connection);
     }
     flow::Recut cut;
     std::span<const Frame> leaving = originals;
-    if (joined.changed && !joined.dropped) {
+    if ((joined.changed || !joined.joined) && !joined.dropped) {
         output::fix_checksums(joined.headers, joined.frame.mutable_bytes(), joined.to_fix);
-        if (flow::recut(joined.frame, fragments_.shape(), cut)) {
+        if (flow::recut(joined.frame, *joined.shape, cut)) {
             leaving = cut.frames;
         }
     }
@@ -96,7 +98,8 @@ void Worker::depart_fragments(Item& joined, flow::Connection* connection) {
         Item fragment;
         fragment.frame = frame;
         fragment.headers = wire::find_headers(frame.link, frame.bytes());
-        fragment.changed = cut_anew;
+        fragment.changed = cut_anew && !joined.injected;
+        fragment.injected = joined.injected;
         fragment.dropped = joined.dropped;
         fragment.reason = joined.reason;
         fragment.rule = joined.rule;

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "flow/flow_key.h"
+#include "flow/recut.h"
 #include "packet/packet.h"
 #include "wire/checksum.h"
 #include "wire/headers.h"
@@ -29,6 +30,8 @@ struct Item : Fate {
     flow::OrderedKey key;    // TCP with a whole header only.
     std::uint64_t hash = 0;  // Of `key` in the connection table.
     wire::ChecksumCheck check = wire::ChecksumCheck::Unverifiable;  // Of the transport layer.
+    // Of what came in fragments, and leaves in some; lives as long as the item.
+    const flow::FragmentShape* shape = nullptr;
     bool owned = true;  // This worker's own; another worker walks it otherwise.
 
     [[nodiscard]] Fate& fate() { return *this; }

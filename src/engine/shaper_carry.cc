@@ -159,10 +159,14 @@ void Shaper::keep_carrier(Lane& lane, Item& item) {
     }
     mine->at_hand = false;
     mine->head = output::head_of(item.frame, item.headers);
+    if (item.shape != nullptr) {
+        mine->head.shape = *item.shape;
+    }
     if (live()) {
         mine->head = output::plain_head(mine->head);  // Its SACK blocks will be old.
     }
     lane.head = mine->head;
+    lane.head.shape = {};
 }
 
 void Shaper::pop_carrier(Lane& lane) {

@@ -53,8 +53,13 @@ bool Shaper::leave(Scene& scene, const output::Head& head, bool injected,
                   .link = head.link};
     wire::find_headers(head.link, piece_, item.headers);
     item.changed = !injected;
-    item.joined = scene.item != nullptr && scene.item->joined && !injected;  // To be cut anew.
     item.injected = injected;
+    if (scene.item != nullptr && !injected) {
+        item.joined = scene.item->joined;
+        item.shape = scene.item->shape;
+    } else if (connection != nullptr && head.shape.size_max != 0) {
+        item.shape = &head.shape;
+    }
     return exit_->let_out(item, connection);
 }
 

@@ -227,6 +227,7 @@ void Worker::walk_fragment(Item& item) {
     joined.frame = fragments_.joined();
     joined.headers = wire::find_headers(joined.frame.link, joined.frame.bytes());
     joined.joined = true;
+    joined.shape = &fragments_.shape();
     if (options_.settings.checksums != ChecksumMode::None) {
         joined.check = wire::verify_transport(joined.headers, joined.frame.bytes());
     }

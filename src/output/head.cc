@@ -83,6 +83,14 @@ Head plain_head(const Head& head) {
     std::uint8_t* const to = plain.bytes.data() + plain.headers.transport;
     store_be32(to + 8, load_be32(from + 8));
     store_be16(to + 14, load_be16(from + 14));
+    if (head.shape.size_max != 0) {
+        std::uint8_t* const net = plain.bytes.data() + plain.headers.net;
+        if (plain.headers.ip_version == 4) {  // Its fragments are known by its id.
+            store_be16(net + 4, load_be16(head.bytes.data() + head.headers.net + 4));
+        }
+        plain.shape = head.shape;
+        plain.shape.unfragmentable = plain.headers.transport - plain.headers.net;
+    }
     return plain;
 }
 

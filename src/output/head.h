@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "flow/recut.h"
 #include "packet/packet.h"
 #include "wire/headers.h"
 
@@ -16,6 +17,7 @@ struct Head {
     wire::Headers headers;            // Of a frame without payload.
     LinkType link = LinkType::Ethernet;
     std::uint32_t interface = 0;  // Where such a packet comes in.
+    flow::FragmentShape shape;    // In what fragments it came; size_max 0: whole.
 };
 
 // The head of a TCP segment. Precondition: headers.transport_ok, TCP, and `headers` are of `frame`.
