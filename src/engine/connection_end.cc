@@ -49,30 +49,35 @@ void Worker::expire(Instant now) {
     alerts_ = 0;
 }
 
+// Everything that waited for a time which has come.
+void Worker::run_due() {
+    if (timers_.due(now_)) {
+        expire(now_);
+    }
+    if (!undecided_.empty() && undecided_.top().at <= now_) {
+        expire_undecided(now_);
+    }
+    if (shaper_.wakes_at() <= now_) {
+        retransmit(now_);
+    }
+    if (fragments_.due(now_)) {
+        expire_fragments();
+    }
+}
+
 void Worker::pass_time(Instant now, Journal& journal) {
     journal_ = &journal;
     now_ = now;
     context_.now = now.ns;
     item_ = nullptr;
-    if (timers_.due(now)) {
-        expire(now);
-    }
-    if (!undecided_.empty() && undecided_.top().at <= now) {
-        expire_undecided(now);
-    }
-    if (shaper_.wakes_at() <= now) {
-        retransmit(now);
-    }
-    if (fragments_.due(now)) {
-        expire_fragments();
-    }
+    run_due();
     journal_->commit();
     journal_ = nullptr;
 }
 
 Instant Worker::wakes_at() const {
     const Instant undecided = undecided_.empty() ? kNever : undecided_.top().at;
-    return std::min({timers_.wakes_at(), shaper_.wakes_at(), undecided});
+    return std::min({timers_.wakes_at(), shaper_.wakes_at(), fragments_.wakes_at(), undecided});
 }
 
 // What the engine owes an end and nobody acknowledged in time.

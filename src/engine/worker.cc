@@ -124,18 +124,7 @@ void Worker::tick(const Frame& frame) {
     context_.now = now_.ns;
     context_.packet_number = frame.number;
     packet_at_work_.store(frame.number, std::memory_order_relaxed);
-    if (timers_.due(now_)) {
-        expire(now_);
-    }
-    if (!undecided_.empty() && undecided_.top().at <= now_) {
-        expire_undecided(now_);
-    }
-    if (shaper_.wakes_at() <= now_) {
-        retransmit(now_);
-    }
-    if (fragments_.due(now_)) {
-        expire_fragments();
-    }
+    run_due();
 }
 
 void Worker::expire_fragments() {

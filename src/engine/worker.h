@@ -165,6 +165,7 @@ private:
     bool finish_connection_event(script::RunStatus status, Item* item);
 
     // connection_end.cc
+    void run_due();
     void expire(Instant now);
     void retransmit(Instant now);
     void end(flow::Connection& connection, flow::EndReason reason, Item* item);

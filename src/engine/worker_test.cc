@@ -149,6 +149,28 @@ TEST_F(WorkerTest, EndsIdleConnectionsInTheOrderOfTheirDeadlines) {
     EXPECT_EQ(ended(flow::EndReason::Timeout), 2U);
 }
 
+// No other packet comes: the fragment alone must wake the worker in time. (It may wake sooner, to
+// find that nothing is due.)
+TEST_F(WorkerTest, WakesForFragmentsThatNobodyCompletes) {
+    load("");
+    test::Packet packet = test::whole_connection(4000)[3];
+    store_be16(packet.bytes.data() + 14 + 6, 0x2000);  // More fragments.
+    const wire::Headers headers = wire::find_headers(LinkType::Ethernet, packet.bytes);
+    wire::compute_ipv4_header(headers, packet.bytes);
+    EXPECT_TRUE(walk({packet}).packets.empty());
+    const Instant due = packet.when + options_.settings.fragments.timeout;
+    Journal journal;
+    Instant now = packet.when;
+    while (now < due) {
+        EXPECT_EQ(dropped(Event::FragmentTimeout), 0U);
+        ASSERT_GT(worker_->wakes_at(), now);
+        now = worker_->wakes_at();
+        worker_->pass_time(now, journal);
+    }
+    EXPECT_EQ(now, due);
+    EXPECT_EQ(dropped(Event::FragmentTimeout), 1U);
+}
+
 TEST_F(WorkerTest, EndsWhatIsOpenWithTheInput) {
     load(std::string(kTellEnds) + "\nhaka.on_exit(function () print('bye') end)");
     auto packets = test::crowd(3);

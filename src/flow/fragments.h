@@ -53,6 +53,8 @@ public:
 
     // Does a datagram's time run out? For every packet; false means that expire() would do nothing.
     [[nodiscard]] bool due(Instant now) const { return now.ns >= due_at_.ns; }
+    // When it is due at the earliest; the far future while nothing is held.
+    [[nodiscard]] Instant wakes_at() const { return due_at_; }
     // Gives up every datagram that is older than the timeout: see dropped().
     void expire(Instant now);
 
