@@ -60,6 +60,18 @@ struct Half {
     bool signed_segments : 1 = false;  // TCP-MD5 or TCP-AO was on its SYN.
     bool syn_acked : 1 = false;
     bool has_noted_ack : 1 = false;
+
+    // The offset behind all that it has sent: of a FIN, too, which counts as one.
+    [[nodiscard]] std::uint64_t next() const {
+        return sent_end + (fin_offset != UINT64_MAX ? 1 : 0);
+    }
+    // What the other end expects of it next.
+    [[nodiscard]] std::uint64_t next_acked() const { return acked + (fin_acked ? 1 : 0); }
+    // By how many bits the windows that it announces are to be shifted (RFC 7323, 2.2): both ends
+    // must have offered it. An end that nobody saw is taken to have.
+    [[nodiscard]] std::uint8_t window_shift(const Half& other) const {
+        return other.scales_window || !other.seen ? window_scale : std::uint8_t{0};
+    }
 };
 
 constexpr std::uint32_t kNoIndex = UINT32_MAX;

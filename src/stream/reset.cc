@@ -30,9 +30,8 @@ void believe_reset(const Sight& sight, EndReason reason, Judgement& judgement) {
 // RFC 5961, 3.2: believed only where the receiver expects the next byte. That is the end of what
 // was sent or, if something of it was lost on the way, what the receiver acknowledged.
 bool is_exact_reset(const Half& from, std::int64_t begin) {
-    const auto sent = static_cast<std::int64_t>(from.sent_end) + (is_fin_seen(from) ? 1 : 0);
-    const auto acked = static_cast<std::int64_t>(from.acked) + (from.fin_acked ? 1 : 0);
-    return begin == sent || begin == acked;
+    return begin == static_cast<std::int64_t>(from.next()) ||
+           begin == static_cast<std::int64_t>(from.next_acked());
 }
 
 }  // namespace

@@ -77,9 +77,8 @@ inline void remember_timestamp(const Sight& sight, std::int64_t begin) {
 }
 
 inline std::uint32_t window_of(const Sight& sight) {
-    const bool scaled = !sight.has(wire::kSyn) && sight.from.scales_window &&
-                        (sight.to.scales_window || !sight.to.seen);
-    return std::uint32_t{sight.segment.window} << (scaled ? sight.from.window_scale : 0);
+    return std::uint32_t{sight.segment.window}
+           << (sight.has(wire::kSyn) ? 0 : sight.from.window_shift(sight.to));
 }
 
 inline flow::State state_of(const flow::Connection& connection) {
@@ -119,7 +118,7 @@ inline bool is_good_ack(const Sight& sight, std::int64_t ack) {
     const bool fin = is_fin_seen(to);
     const auto acked = static_cast<std::int64_t>(to.acked);
     const std::int64_t reach = std::max<std::int64_t>(sight.from.window_max, kMinReach);
-    const std::int64_t sent_end = static_cast<std::int64_t>(to.sent_end) + (fin ? 1 : 0);
+    const auto sent_end = static_cast<std::int64_t>(to.next());
     if (sight.live()) {
         return ack >= 0 && ack <= sent_end && ack >= acked - reach;
     }
