@@ -112,7 +112,7 @@ int run_policy(const Options& options, const Settings& settings) {
         // Destructors would wait for the thread that hangs.
         _exit(outcome.setup_failed ? not_begun() : kFailed);
     }
-    if (outcome.setup_failed) {
+    if (outcome.setup_failed && !outcome.failed) {
         return not_begun();
     }
     return outcome.failed || !unwritten.empty() ? kFailed : kDone;
@@ -130,7 +130,7 @@ int check_policy(const Options& options, const Settings& settings) {
         if (outcome.must_abandon) {
             _exit(not_begun());
         }
-        return not_begun();
+        return outcome.fatal ? kFailed : not_begun();
     }
     if (!outcome.message.empty()) {
         say(STDERR_FILENO, fmt::format("haka: {}\n", outcome.message));

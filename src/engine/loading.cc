@@ -47,13 +47,14 @@ LoadedWorker load_worker(const WorkerOptions& options, const StopFlag& stop) {
                               "still loading after {} s ({} times lua.rule_timeout): does "
                               "it loop?",
                               static_cast<double>(patience.ns) * 1e-9, kLoadPatience);
-            return {nullptr, fmt::format("{}: {}", options.script.policy, why), true};
+            return {nullptr, fmt::format("{}: {}", options.script.policy, why), true, false};
         }
         loading->done.wait_for(lock, kLook);
     }
     lock.unlock();
     thread.join();
-    return {std::move(loading->made.worker), std::move(loading->made.error), false};
+    return {std::move(loading->made.worker), std::move(loading->made.error), false,
+            loading->made.fatal};
 }
 
 }  // namespace haka::engine

@@ -15,6 +15,7 @@ struct LoadedWorker {
     std::string error;
     // The policy still runs: the process must end without waiting for it.
     bool hangs = false;
+    bool fatal = false;  // It called haka.log.fatal.
 };
 
 // Gives up after kLoadPatience times lua.rule_timeout, or when `stop` is requested.

@@ -136,6 +136,7 @@ std::string Run::open() {
         LoadedWorker loaded = load_worker(worker_options(options_, i), stop_);
         if (loaded.worker == nullptr) {
             outcome_.must_abandon = loaded.hangs;
+            outcome_.failed = loaded.fatal;
             return loaded.error;
         }
         workers_.push_back(std::move(loaded.worker));
@@ -371,6 +372,7 @@ CheckOutcome check(const RunOptions& options, const StopFlag& stop) {
     const LoadedWorker made = load_worker(worker_options(options, 0), stop);
     if (made.worker == nullptr) {
         outcome.failed = true;
+        outcome.fatal = made.fatal;
         outcome.must_abandon = made.hangs;
         outcome.message = made.error;
         return outcome;

@@ -52,7 +52,8 @@ struct StopFlag {
 };
 
 struct RunOutcome {
-    // Setup failed before the first packet: exit 2, `message` says what and the remedy.
+    // Setup failed before the first packet: exit 2 (1 if the policy called haka.log.fatal and
+    // `failed` is true, too), `message` says what and the remedy.
     bool setup_failed = false;
     // Something went wrong on the way (damage, hang, interrupt, write error, fatal): exit 1; what
     // was decided until then is written and flushed.
@@ -68,6 +69,7 @@ struct RunOutcome {
 // `haka check`: loads the policy without packets. `listing` is what people read.
 struct CheckOutcome {
     bool failed = false;
+    bool fatal = false;         // By haka.log.fatal: exit 1.
     bool must_abandon = false;  // As in RunOutcome.
     std::string message;
     std::string listing;

@@ -33,7 +33,7 @@ Worker::Made Worker::make(const WorkerOptions& options) {
     auto loaded = script::Script::load(options.script, *worker, worker->context_);
     worker->journal_ = nullptr;
     if (loaded.script == nullptr) {
-        return {nullptr, std::move(loaded.error)};
+        return {nullptr, std::move(loaded.error), loaded.fatal};
     }
     worker->script_ = std::move(loaded.script);
     script::Script& script = *worker->script_;
@@ -51,7 +51,7 @@ Worker::Made Worker::make(const WorkerOptions& options) {
     worker->rule_times_.resize(script.rules().size());
     loading.commit();
     loading.take(worker->loading_journal_);
-    return {std::move(worker), {}};
+    return {std::move(worker), {}, false};
 }
 
 Worker::AtWork Worker::at_work() const {

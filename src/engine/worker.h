@@ -58,6 +58,7 @@ public:
     struct Made {
         std::unique_ptr<Worker> worker;  // Null when the policy can't be loaded.
         std::string error;
+        bool fatal = false;  // The policy called haka.log.fatal.
     };
     [[nodiscard]] static Made make(const WorkerOptions& options);
     ~Worker() override;

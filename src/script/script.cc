@@ -80,9 +80,9 @@ Script::Loaded Script::load(const Options& options, Host& host, haka_context& co
         error = script->seal();
     }
     if (!error.empty()) {
-        return {nullptr, std::move(error)};
+        return {nullptr, std::move(error), script->fatal_};
     }
-    return {std::move(script), {}};
+    return {std::move(script), {}, false};
 }
 
 std::string Script::prepare() {

@@ -53,6 +53,7 @@ public:
     struct Loaded {
         std::unique_ptr<Script> script;  // Null on failure.
         std::string error;               // What is wrong with the policy, with file and line.
+        bool fatal = false;              // Nothing is wrong: it called haka.log.fatal.
     };
     // `host` and `context` must outlive the script; the context's packets are in place already.
     [[nodiscard]] static Loaded load(const Options& options, Host& host, haka_context& context);

@@ -99,7 +99,7 @@ TEST_F(ScriptTest, TellsWhenAPolicyNeedsTooMuchMemoryToLoad) {
     EXPECT_NE(error.find("lua.memory_max (4194304 bytes)"), std::string::npos) << error;
 }
 
-TEST_F(ScriptTest, AFatalLogWhileLoadingIsAnErrorOfThePolicy) {
+TEST_F(ScriptTest, AFatalLogEndsLoading) {
     const std::string error = load("haka.log.fatal('test', 'not today')");
     EXPECT_NE(error.find("not today"), std::string::npos) << error;
 }

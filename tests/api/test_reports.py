@@ -116,8 +116,9 @@ class Log(HakaCase):
             self.assertEqual(result.out.count("x\n"), 1)
 
     def test_fatal_while_loading(self):
-        result = self.run_policy('haka.log.fatal("mod", "the end")', ONE, status=2)
+        result = self.run_policy('haka.log.fatal("mod", "the end")', ONE, status=1)
         self.assertIn("the end", result.err)
+        self.assertIn("haka.log.fatal while loading", result.err)
 
     def test_bad_calls_are_errors_at_their_line(self):
         self.expect(on_one("""
