@@ -8,11 +8,6 @@ local fail, show, check_integer = core.fail, core.show, core.check_integer
 local band, rshift, lshift, tobit = bit.band, bit.rshift, bit.lshift, bit.tobit
 local istype, new_string = ffi.istype, ffi.string
 
-ffi.cdef [[
-struct haka_address { const uint32_t family; const uint32_t w0, w1, w2, w3; };
-struct haka_network { const uint32_t family, bits; const int32_t n0, n1, n2, n3, m0, m1, m2, m3; };
-]]
-
 local V4, V6 = 4, 6
 local MAX4 = 0xffffffff
 
@@ -108,20 +103,21 @@ local function check_pair(a, b, operator)
     if not (istype(address_t, a) and istype(address_t, b)) then
         return fail("address %s: expected two addresses, got %s and %s", operator, show(a), show(b))
     end
-    if a.family ~= b.family then
+    if a.family_ ~= b.family_ then
         return fail("address %s: an IPv4 and an IPv6 address have no order (%s, %s)", operator,
             tostring(a), tostring(b))
     end
 end
 
 local function less(a, b)
-    if a.w0 ~= b.w0 then return a.w0 < b.w0 end
-    if a.w1 ~= b.w1 then return a.w1 < b.w1 end
-    if a.w2 ~= b.w2 then return a.w2 < b.w2 end
-    return a.w3 < b.w3
+    if a.w0_ ~= b.w0_ then return a.w0_ < b.w0_ end
+    if a.w1_ ~= b.w1_ then return a.w1_ < b.w1_ end
+    if a.w2_ ~= b.w2_ then return a.w2_ < b.w2_ end
+    return a.w3_ < b.w3_
 end
 
 address_t = core.class("struct haka_address", {
+    fields = "const uint32_t family_; const uint32_t w0_, w1_, w2_, w3_;",
     name = "address",
     eq = function(a, b) return rawequal(a, b) end,
     lt = function(a, b)
@@ -133,8 +129,8 @@ address_t = core.class("struct haka_address", {
         return not less(b, a)
     end,
     tostring = function(self)
-        if self.family == V4 then return text4(self.w0) end
-        return text6(self.w0, self.w1, self.w2, self.w3)
+        if self.family_ == V4 then return text4(self.w0_) end
+        return text6(self.w0_, self.w1_, self.w2_, self.w3_)
     end,
 })
 
@@ -181,7 +177,7 @@ local function v6(w0, w1, w2, w3)
     w0, w1, w2, w3 = w0 % 0x100000000, w1 % 0x100000000, w2 % 0x100000000, w3 % 0x100000000
     local slot = band(w3 + rshift(w3, 16) + w1, 255)
     local address = recent6[slot]
-    if address.w3 ~= w3 or address.w2 ~= w2 or address.w1 ~= w1 or address.w0 ~= w0 then
+    if address.w3_ ~= w3 or address.w2_ ~= w2 or address.w1_ ~= w1 or address.w0_ ~= w0 then
         address = intern6(w0, w1, w2, w3)
         recent6[slot] = address
     end
@@ -191,7 +187,7 @@ end
 -- What policies call -------------------------------------------------------------------------
 
 local function is_address(value, family)
-    return istype(address_t, value) and value.family == family
+    return istype(address_t, value) and value.family_ == family
 end
 
 ---An IPv4 address from dotted text, a number (0 to 2^32-1) or four numbers (0 to 255).
@@ -234,16 +230,17 @@ end
 local network_t
 
 local function net_of(self)
-    if self.family == V4 then return v4(self.n0) end
-    return v6(self.n0, self.n1, self.n2, self.n3)
+    if self.family_ == V4 then return v4(self.n0_) end
+    return v6(self.n0_, self.n1_, self.n2_, self.n3_)
 end
 
 local function mask_of(self)
-    if self.family == V4 then return v4(self.m0) end
-    return v6(self.m0, self.m1, self.m2, self.m3)
+    if self.family_ == V4 then return v4(self.m0_) end
+    return v6(self.m0_, self.m1_, self.m2_, self.m3_)
 end
 
 network_t = core.class("struct haka_network", {
+    fields = "const uint32_t family_, bits_; const int32_t n0_, n1_, n2_, n3_, m0_, m1_, m2_, m3_;",
     name = "network",
     get = { net = net_of, mask = mask_of },
     methods = {
@@ -252,18 +249,18 @@ network_t = core.class("struct haka_network", {
             if not istype(address_t, address) then
                 return fail("network:contains: expected an address, got %s", show(address))
             end
-            if address.family ~= self.family or band(address.w0, self.m0) ~= self.n0 then
+            if address.family_ ~= self.family_ or band(address.w0_, self.m0_) ~= self.n0_ then
                 return false
             end
-            return self.family == V4 or (band(address.w1, self.m1) == self.n1 and
-                band(address.w2, self.m2) == self.n2 and band(address.w3, self.m3) == self.n3)
+            return self.family_ == V4 or (band(address.w1_, self.m1_) == self.n1_ and
+                band(address.w2_, self.m2_) == self.n2_ and band(address.w3_, self.m3_) == self.n3_)
         end,
     },
     eq = function(a, b)
         if not (istype(network_t, a) and istype(network_t, b)) then return false end
-        return a.family == b.family and a.bits == b.bits and net_of(a) == net_of(b)
+        return a.family_ == b.family_ and a.bits_ == b.bits_ and net_of(a) == net_of(b)
     end,
-    tostring = function(self) return tostring(net_of(self)) .. "/" .. self.bits end,
+    tostring = function(self) return tostring(net_of(self)) .. "/" .. self.bits_ end,
 })
 
 -- The mask of word number `i` of an address whose first `bits` bits are the network's.
@@ -288,8 +285,8 @@ local function network_maker(module, family, width, to_address)
         check_integer(name .. ": bits", bits, 0, width)
         local m0, m1, m2, m3 = mask_word(bits, 0), mask_word(bits, 1), mask_word(bits, 2),
             mask_word(bits, 3)
-        local network = network_t(family, bits, band(given.w0, m0), band(given.w1, m1),
-            band(given.w2, m2), band(given.w3, m3), m0, m1, m2, m3)
+        local network = network_t(family, bits, band(given.w0_, m0), band(given.w1_, m1),
+            band(given.w2_, m2), band(given.w3_, m3), m0, m1, m2, m3)
         if net_of(network) ~= given then
             core.modules.log.warning(module, "network %s/%d has host bits set, taken as %s",
                 tostring(given), bits, tostring(network))

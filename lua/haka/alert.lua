@@ -7,8 +7,6 @@ local fail, show = core.fail, core.show
 local raw_metatable = debug.getmetatable
 local address, time = core.modules.address, core.modules.time
 
-ffi.cdef [[ struct haka_alert_reference { const double number; }; ]]
-
 local LEVELS = { low = 0, medium = 1, high = 2 }
 local COMPLETIONS = { failed = 0, successful = 1 }
 local KINDS = { address = 0, service = 1 }
@@ -22,11 +20,12 @@ local METHOD_FIELDS = { description = true, ref = true }
 
 local reference_t
 reference_t = core.class("struct haka_alert_reference", {
+    fields = "const double number_;",
     name = "alert reference",
     eq = function(a, b)
-        return ffi.istype(reference_t, a) and ffi.istype(reference_t, b) and a.number == b.number
+        return ffi.istype(reference_t, a) and ffi.istype(reference_t, b) and a.number_ == b.number_
     end,
-    tostring = function(self) return ("%d"):format(self.number) end,
+    tostring = function(self) return ("%d"):format(self.number_) end,
 })
 
 -- An endpoint or service: an array of texts with its kind.
@@ -180,7 +179,7 @@ function alert.update(reference, fields)
         return fail("haka.alert.update: expected what haka.alert{...} returned, got %s",
             show(reference))
     end
-    send("haka.alert.update", fields, reference.number)
+    send("haka.alert.update", fields, reference.number_)
 end
 
 ---An endpoint for `sources` and `targets`: addresses, texts and numbers, e.g. an address and a port.

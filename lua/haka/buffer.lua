@@ -6,8 +6,6 @@ local ffi = core.ffi
 local fail, show, check_integer = core.fail, core.show, core.check_integer
 local istype, new, copy, to_string = ffi.istype, ffi.new, ffi.copy, ffi.string
 
-ffi.cdef [[ struct haka_buffer { const uint32_t size; }; ]]
-
 -- Bytes of each live handle. Collected with it, and counted as Lua's memory until then.
 local bytes_of = setmetatable({}, { __mode = "k" })
 local SIZE_MAX = math.min(core.native.memory_max or 256 * 1048576, 0x7fffffff)
@@ -15,8 +13,8 @@ local bytes_t = ffi.typeof("uint8_t[?]")
 local buffer_t
 
 local function check_index(self, i)
-    if i % 1 ~= 0 or i < 1 or i > self.size then
-        return fail("buffer: index %s is not an integer from 1 to %d", tostring(i), self.size)
+    if i % 1 ~= 0 or i < 1 or i > self.size_ then
+        return fail("buffer: index %s is not an integer from 1 to %d", tostring(i), self.size_)
     end
     return i - 1
 end
@@ -40,8 +38,9 @@ local function from(source, size)
 end
 
 buffer_t = core.class("struct haka_buffer", {
+    fields = "const uint32_t size_;",
     name = "buffer",
-    len = function(self) return self.size end,
+    len = function(self) return self.size_ end,
     index = function(self, i)
         local at = check_index(self, i)
         return bytes_of[self][at]
@@ -53,13 +52,13 @@ buffer_t = core.class("struct haka_buffer", {
     end,
     eq = function(a, b)
         if not (istype(buffer_t, a) and istype(buffer_t, b)) then return false end
-        return a.size == b.size and to_string(bytes_of[a], a.size) == to_string(bytes_of[b], b.size)
+        return a.size_ == b.size_ and to_string(bytes_of[a], a.size_) == to_string(bytes_of[b], b.size_)
     end,
-    tostring = function(self) return to_string(bytes_of[self], self.size) end,
+    tostring = function(self) return to_string(bytes_of[self], self.size_) end,
     methods = {
         ---Bytes i to j as a new buffer; negative numbers count from the end, as in string.sub.
         sub = function(self, i, j)
-            local size = self.size
+            local size = self.size_
             i = check_integer("buffer:sub: first", i, -2 ^ 53, 2 ^ 53)
             j = j == nil and -1 or check_integer("buffer:sub: last", j, -2 ^ 53, 2 ^ 53)
             if i < 0 then i = math.max(size + i + 1, 1) elseif i == 0 then i = 1 end
@@ -81,5 +80,5 @@ return {
     is = function(value) return istype(buffer_t, value) end,
     is = function(value) return istype(buffer_t, value) end,
     -- The bytes and their number. Valid as long as the buffer is referenced.
-    bytes = function(buffer) return bytes_of[buffer], buffer.size end,
+    bytes = function(buffer) return bytes_of[buffer], buffer.size_ end,
 }

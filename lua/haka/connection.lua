@@ -4,12 +4,6 @@ local ffi, api, context, fail = core.ffi, core.api, core.context, core.fail
 local layer, transport = core.modules.packet, core.modules.tcp
 local stream, address = core.modules.stream, core.modules.address
 
-ffi.cdef [[
-struct haka_connection_ref { const uint32_t slot_; const uint32_t generation_; };
-struct haka_event_ref { const uint32_t event; const uint32_t streamed; };
-struct haka_end_ref { const uint32_t event; };
-]]
-
 local connection = {}
 local handles, data = {}, {}   -- by slot: one handle a connection, so it can be a table key
 
@@ -31,6 +25,7 @@ end
 
 
 local connection_ref = core.class("struct haka_connection_ref", {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "connection",
     get = {
         srcip = function(self) local c = of(self) return address_of(c, c.client) end,
@@ -98,9 +93,9 @@ function connection.forget(slot)
 end
 
 local function check_event(self)
-    if self.streamed ~= 0 then
-        if context.streamed ~= self.streamed then fail("tcp-connection is no longer valid") end
-    elseif context.event ~= self.event then
+    if self.streamed_ ~= 0 then
+        if context.streamed ~= self.streamed_ then fail("tcp-connection is no longer valid") end
+    elseif context.event ~= self.event_ then
         fail("tcp-connection is no longer valid")
     end
 end
@@ -114,6 +109,7 @@ local function end_event()
 end
 
 local event_ref = core.class("struct haka_event_ref", {
+    fields = "const uint32_t event_; const uint32_t streamed_;",
     name = "tcp-connection",
     get = {
         dissector = function() return "tcp-connection" end,
@@ -122,7 +118,7 @@ local event_ref = core.class("struct haka_event_ref", {
         direction = function(self) check_event(self) return context.direction ~= 0 end,
         stream = function(self)
             check_event(self)
-            return stream.at_hand(context.direction ~= 0 and 0 or 1, self.streamed)
+            return stream.at_hand(context.direction ~= 0 and 0 or 1, self.streamed_)
         end,
         tcp = function(self)
             check_event(self)
@@ -153,8 +149,8 @@ local event_ref = core.class("struct haka_event_ref", {
     },
     methods = {
         valid = function(self)
-            if self.streamed ~= 0 then return context.streamed == self.streamed end
-            return context.event == self.event
+            if self.streamed_ ~= 0 then return context.streamed == self.streamed_ end
+            return context.event == self.event_
         end,
         drop = function(self)
             check_event(self)
@@ -173,19 +169,20 @@ local event_ref = core.class("struct haka_event_ref", {
 })
 
 local end_ref = core.class("struct haka_end_ref", {
+    fields = "const uint32_t event_;",
     name = "tcp-connection-end",
     get = {
         dissector = function() return "tcp-connection" end,
         connection = function(self)
-            if context.event ~= self.event then fail("tcp-connection-end is no longer valid") end
+            if context.event ~= self.event_ then fail("tcp-connection-end is no longer valid") end
             return at_hand()
         end,
         reason = function(self)
-            if context.event ~= self.event then fail("tcp-connection-end is no longer valid") end
+            if context.event ~= self.event_ then fail("tcp-connection-end is no longer valid") end
             return REASONS[context.end_reason]
         end,
     },
-    methods = { valid = function(self) return context.event == self.event end },
+    methods = { valid = function(self) return context.event == self.event_ end },
 })
 
 function connection.event(streamed) return (event_ref(context.event, streamed or 0)) end

@@ -37,7 +37,9 @@ function core.show(value)
         if #value > 40 then value = value:sub(1, 37) .. "..." end
         return ("%q"):format(value):gsub("\\\n", "\\n")
     end
-    return tostring(value)
+    local text = tostring(value)
+    local kind = type(value)
+    return text:find("^" .. kind .. ": ") and "a " .. kind or text   -- An address says nothing.
 end
 local show = core.show
 
@@ -75,9 +77,19 @@ local function unknown_field(class, key, known)
         hint and (" (nearest: %s)"):format(show(hint)) or "")
 end
 
--- Makes a class of cdata handles. `definition`: name, get = {field = function(self)},
--- set = {field = function(self, value)}, methods = {name = function(self, ...)}, and optional
--- index(self, i), newindex(self, i, value) for number keys, len(self), eq, lt, le, tostring.
+-- A cdata's own fields come before those of its class and are open to whoever knows their names, so
+-- all of them end in `_`, as no field that policies know does.
+local function declare(ctype, fields)
+    for field in fields:gmatch("([%w_]+)%s*[,;]") do
+        assert(field:sub(-1) == "_", field)
+    end
+    ffi.cdef(("%s { %s };"):format(ctype, fields))
+end
+
+-- Makes a class of cdata handles. `definition`: name, fields (the struct's, as C),
+-- get = {field = function(self)}, set = {field = function(self, value)},
+-- methods = {name = function(self, ...)}, and optional
+-- index(self, i), newindex(self, i, value) for number keys, len(self), eq, lt, le, sub, tostring.
 -- Returns the constructor. The two accessors are compiled anew for each class: the JIT compiler
 -- folds what a function refers to only while the function has a single closure. The parentheses
 -- keep the calls from being tail calls, of which a trace may hold fifteen.
@@ -120,6 +132,7 @@ local function guarded_methods(class, ctype, methods)
 end
 
 function core.class(ctype, definition)
+    declare(ctype, definition.fields)
     local name, get, set = definition.name, definition.get or {}, definition.set or {}
     local methods = guarded_methods(name, ffi.typeof(ctype), definition.methods or {})
     local known = {}
@@ -141,6 +154,7 @@ function core.class(ctype, definition)
         __eq = definition.eq,
         __lt = definition.lt,
         __le = definition.le,
+        __sub = definition.sub,
         __metatable = name,
         __tostring = definition.tostring or function() return name end,
     })

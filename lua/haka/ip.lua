@@ -6,18 +6,12 @@ local packets, packet_of, writable = context.packets, layer.packet_of, layer.wri
 local getter, setter = layer.getter, layer.setter
 local U8, U16 = layer.U8, layer.U16
 
-ffi.cdef [[
-struct haka_ipv4_ref { const uint32_t slot_; const uint32_t generation_; };
-struct haka_ipv6_ref { const uint32_t slot_; const uint32_t generation_; };
-struct haka_ipv4_flags { const uint32_t slot_; const uint32_t generation_; };
-struct haka_ip_payload { const uint32_t slot_; const uint32_t generation_; };
-]]
-
 local ip = {}
 
 -- payload: what lies behind the IP header and its extensions.
 local index, newindex, length = layer.byte_access("ip.payload", "transport", "transport_size", 2)
 local payload_ref = core.class("struct haka_ip_payload", {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "ip.payload",
     methods = {
         resize = function(self, size)
@@ -44,6 +38,7 @@ local function flag_set(name, mask)
 end
 
 local flags_ref = core.class("struct haka_ipv4_flags", {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "ipv4.flags",
     get = {
         rb = flag_get(0x80), df = flag_get(0x40), mf = flag_get(0x20),
@@ -77,7 +72,7 @@ local function set_v4(field, offset)
         if not address.is_v4(value) then
             return fail("ipv4.%s: expected an IPv4 address, got %s", field, core.show(value))
         end
-        local n, b = value.w0, p.net + offset
+        local n, b = value.w0_, p.net + offset
         b[0], b[1] = bit.rshift(n, 24), bit.band(bit.rshift(n, 16), 255)
         b[2], b[3] = bit.band(bit.rshift(n, 8), 255), bit.band(n, 255)
         p.changed = bit.bor(p.changed, 3)
@@ -97,6 +92,7 @@ local function set_length(class, field, offset, low_of, base_of)
 end
 
 local ipv4_ref = core.class("struct haka_ipv4_ref", layer.add_common {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "ipv4",
     get = {
         version = getter("ipv4", "net", "bit.rshift(b[0], 4)"),
@@ -157,7 +153,7 @@ local function set_v6(field, offset)
             return fail("ipv6.%s: expected an IPv6 address, got %s", field, core.show(value))
         end
         local b = p.net + offset
-        for i, n in ipairs({ value.w0, value.w1, value.w2, value.w3 }) do
+        for i, n in ipairs({ value.w0_, value.w1_, value.w2_, value.w3_ }) do
             local at = (i - 1) * 4
             b[at], b[at + 1] = bit.rshift(n, 24), bit.band(bit.rshift(n, 16), 255)
             b[at + 2], b[at + 3] = bit.band(bit.rshift(n, 8), 255), bit.band(n, 255)
@@ -170,6 +166,7 @@ local ipv6_methods = common("ipv6")
 ipv6_methods.verify_checksum, ipv6_methods.compute_checksum = nil, nil  -- IPv6 has none.
 
 local ipv6_ref = core.class("struct haka_ipv6_ref", layer.add_common {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "ipv6",
     get = {
         version = getter("ipv6", "net", "bit.rshift(b[0], 4)"),

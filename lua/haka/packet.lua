@@ -4,10 +4,6 @@ local core = ...
 local ffi, api, context, fail = core.ffi, core.api, core.context, core.fail
 local time = core.modules.time
 
-ffi.cdef [[
-struct haka_raw_ref { const uint32_t slot_; const uint32_t generation_; };
-]]
-
 local layer = {}     -- shared with the other layers' files
 local packets = context.packets
 local CHANGED_NET, CHANGED_TRANSPORT, CHANGED_BYTES = 1, 2, 4
@@ -168,6 +164,7 @@ function layer.behind_ip(p)
 end
 
 local raw_ref = core.class("struct haka_raw_ref", layer.add_common {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "raw",
     get = {
         length = length,

@@ -37,8 +37,11 @@ local function register(name, place)
 end
 
 local function check_hooks(what, list)
-    if type(list) ~= "table" or #list == 0 then
+    if type(list) ~= "table" then
         return fail("%s: hooks: expected a list of hook names, got %s", what, core.show(list))
+    end
+    if #list == 0 then
+        return fail("%s: hooks: the list is empty; a rule needs a hook, such as { 'tcp-up' }", what)
     end
     for _, name in ipairs(list) do
         core.check_string(what .. ": hooks", name)

@@ -11,23 +11,17 @@ local ffi, api, context, fail = core.ffi, core.api, core.context, core.fail
 local buffer, layer = core.modules.buffer, core.modules.packet
 local yield = coroutine.yield
 
-ffi.cdef [[
-struct haka_stream_ref { const uint32_t event; const uint32_t streamed; const uint32_t half;
-                         const uint32_t connection; };
-struct haka_mark { const uint32_t half; const uint32_t cursor; const uint32_t number; };
-]]
-
 local stream = {}
 
 -- A handle made for a plain rule lives for one hook event; one made for a streamed rule lives as
 -- long as its coroutine runs.
 local function here(self)
-    if self.streamed ~= 0 then
-        if context.streamed ~= self.streamed then fail("stream is no longer valid") end
-    elseif context.event ~= self.event then
+    if self.streamed_ ~= 0 then
+        if context.streamed ~= self.streamed_ then fail("stream is no longer valid") end
+    elseif context.event ~= self.event_ then
         fail("stream is no longer valid")
     end
-    local s = context.streams[self.half]
+    local s = context.streams[self.half_]
     return s, s.cursors[context.cursor]
 end
 
@@ -99,6 +93,7 @@ end
 -- Marks: rare, so they live in Lua, by connection, direction and rule: {number =, offset =}.
 local marks, mark_count = {}, 0
 local mark_ref = core.class("struct haka_mark", {
+    fields = "const uint32_t half_; const uint32_t cursor_; const uint32_t number_;",
     name = "mark",
 })
 
@@ -109,7 +104,7 @@ local function mark_list(self)
         of_connection = {}
         marks[slot] = of_connection
     end
-    local key = self.half * 65536 + context.cursor
+    local key = self.half_ * 65536 + context.cursor
     local list = of_connection[key]
     if not list then
         list = {}
@@ -133,7 +128,7 @@ function methods.mark(self, readonly)
     local list = mark_list(self)
     if #list >= 64 then fail("stream:mark: at most 64 marks at a time") end
     mark_count = (mark_count + 1) % 4294967296
-    local mark = mark_ref(self.half, context.cursor, mark_count)
+    local mark = mark_ref(self.half_, context.cursor, mark_count)
     list[#list + 1] = { number = mark_count, offset = c.position }
     c.mark = lowest(list)
     return mark
@@ -145,7 +140,7 @@ local function mark_place(self, mark, what)
     end
     local list = mark_list(self)
     for i = 1, #list do
-        if list[i].number == mark.number then return list, i end
+        if list[i].number == mark.number_ then return list, i end
     end
     return fail("%s: the mark is not one of this rule and stream, or was unmarked", what)
 end
@@ -175,9 +170,9 @@ function stream.promise(cursor, is_readonly) readonly[cursor] = is_readonly or n
 local function shift_marks(self, at, erased, inserted)
     local of_connection = marks[context.connection]
     if not of_connection then return end
-    local cursors = context.streams[self.half].cursors
+    local cursors = context.streams[self.half_].cursors
     for key, list in pairs(of_connection) do
-        if math.floor(key / 65536) == self.half then
+        if math.floor(key / 65536) == self.half_ then
             local cursor = key % 65536
             -- Rules before this one have let these bytes go: what comes in stands before their marks.
             local stays = cursor < context.cursor and at + inserted or at
@@ -210,7 +205,7 @@ local function edit(self, what, erase, data)
     if context.pass_through ~= 0 then layer.pass_through(what) end
     api.connection_touch(context)
     local at = c.position
-    local status = api.stream_edit(context, self.half, at, erase, data, #data)
+    local status = api.stream_edit(context, self.half_, at, erase, data, #data)
     if status == SIGNED then   -- Nothing is changed, and the cursor goes on all the same.
         c.position = at + erase
         return 0
@@ -256,7 +251,7 @@ end
 -- many are available.
 function methods.wait(self, n)
     core.check_integer("stream:wait", n, 0, 2 ^ 31)
-    if self.streamed == 0 then
+    if self.streamed_ == 0 then
         fail("stream:wait: only in a rule with `streamed = true`")
     end
     while true do
@@ -268,6 +263,7 @@ function methods.wait(self, n)
 end
 
 local stream_ref = core.class("struct haka_stream_ref", {
+    fields = "const uint32_t event_; const uint32_t streamed_; const uint32_t half_;",
     name = "stream",
     get = {
         eof = function(self)
@@ -280,7 +276,7 @@ local stream_ref = core.class("struct haka_stream_ref", {
             c.gap = 0
             return lost
         end,
-        direction = function(self) here(self) return self.half == 0 end,
+        direction = function(self) here(self) return self.half_ == 0 end,
     },
     methods = methods,
 })
@@ -290,7 +286,7 @@ function stream.at_hand(half, streamed)
     if context.streams == nil then
         return fail("stream: no stream here; it is there on tcp-connection-up")
     end
-    return stream_ref(context.event, streamed, half, context.connection)
+    return stream_ref(context.event, streamed, half)
 end
 
 function stream.forget(slot) marks[slot] = nil end

@@ -7,18 +7,11 @@ local getter, setter = layer.getter, layer.setter
 local U8, U16, U32 = layer.U8, layer.U16, layer.U32
 local MARK, KEEP = layer.MARK_TRANSPORT, layer.KEEP_TRANSPORT_CHECKSUM
 
-ffi.cdef [[
-struct haka_tcp_ref { const uint32_t slot_; const uint32_t generation_; };
-struct haka_tcp_flags { const uint32_t slot_; const uint32_t generation_; };
-struct haka_payload_ref { const uint32_t slot_; const uint32_t generation_; };
-struct haka_udp_ref { const uint32_t slot_; const uint32_t generation_; };
-struct haka_icmp_ref { const uint32_t slot_; const uint32_t generation_; };
-]]
-
 local transport = {}
 
 local index, newindex, length = layer.byte_access("payload", "payload", "payload_size", 2)
 local payload_ref = core.class("struct haka_payload_ref", {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "payload",
     methods = {
         resize = function(self, size)
@@ -69,8 +62,12 @@ for name, mask in pairs(FLAGS) do
         p.changed = bit.bor(p.changed, 2)
     end
 end
-local flags_ref = core.class("struct haka_tcp_flags",
-    { name = "tcp.flags", get = flags_get, set = flags_set })
+local flags_ref = core.class("struct haka_tcp_flags", {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
+    name = "tcp.flags",
+    get = flags_get,
+    set = flags_set,
+})
 
 -- Options: calls visit(kind, offset of the value, size of the value); stops at the first that
 -- can't be right, at the end of the list, or when visit returns true.
@@ -173,6 +170,7 @@ function methods.newconnection(self)
 end
 
 local tcp_ref = core.class("struct haka_tcp_ref", layer.add_common {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "tcp",
     get = {
         srcport = getter("tcp", "transport", layer.get16(0)),
@@ -213,6 +211,7 @@ local tcp_ref = core.class("struct haka_tcp_ref", layer.add_common {
 })
 
 local udp_ref = core.class("struct haka_udp_ref", layer.add_common {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "udp",
     get = {
         srcport = getter("udp", "transport", layer.get16(0)),
@@ -233,6 +232,7 @@ local udp_ref = core.class("struct haka_udp_ref", layer.add_common {
 })
 
 local icmp_ref = core.class("struct haka_icmp_ref", layer.add_common {
+    fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "icmp",
     get = {
         type = getter("icmp", "transport", layer.get8(0)),

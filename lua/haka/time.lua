@@ -5,14 +5,12 @@ local ffi = core.ffi
 local fail, show = core.fail, core.show
 local istype, floor = ffi.istype, math.floor
 
-ffi.cdef [[ struct haka_time { const int64_t ns; }; ]]
-
 local BILLION = 1000000000LL
 local time_t
 
 -- Whole seconds since 1970, rounded down, and the nanoseconds above them.
 local function split(self)
-    local seconds, rest = self.ns / BILLION, self.ns % BILLION
+    local seconds, rest = self.ns_ / BILLION, self.ns_ % BILLION
     if rest < 0 then seconds, rest = seconds - 1, rest + BILLION end
     return tonumber(seconds), tonumber(rest)
 end
@@ -49,12 +47,12 @@ end
 
 local function less(a, b)
     check_pair(a, b, "<")
-    return a.ns < b.ns
+    return a.ns_ < b.ns_
 end
 
 local function less_or_equal(a, b)
     check_pair(a, b, "<=")
-    return a.ns <= b.ns
+    return a.ns_ <= b.ns_
 end
 
 local get = {
@@ -68,37 +66,27 @@ local get = {
     end,
 }
 
-local function toseconds(self)
-    if not istype(time_t, self) then return fail("time:toseconds: call it as time:toseconds()") end
-    local seconds, nanos = split(self)
-    return seconds + nanos / 1e9  -- The nanoseconds since 1970 are more than a number holds exactly.
-end
-
-local KNOWN = { seconds = true, micro_seconds = true, toseconds = true }
-
-time_t = ffi.metatype("struct haka_time", {
-    __index = function(self, key)
-        local getter = get[key]
-        if getter then return getter(self) end
-        if key == "toseconds" then return toseconds end
-        return fail("time has no field %s%s", show(key), type(key) == "string" and
-            (" (nearest: %s)"):format(show(core.nearest(key, KNOWN))) or "")
-    end,
-    __newindex = function(_, key)
-        return fail("time.%s can't be written", tostring(key))
-    end,
-    __eq = function(a, b) return istype(time_t, a) and istype(time_t, b) and a.ns == b.ns end,
-    __lt = less,
-    __le = less_or_equal,
+time_t = core.class("struct haka_time", {
+    fields = "const int64_t ns_;",
+    name = "time",
+    get = get,
+    methods = {
+        toseconds = function(self)
+            local seconds, nanos = split(self)
+            return seconds + nanos / 1e9  -- All nanoseconds are more than a number holds exactly.
+        end,
+    },
+    eq = function(a, b) return istype(time_t, a) and istype(time_t, b) and a.ns_ == b.ns_ end,
+    lt = less,
+    le = less_or_equal,
     -- The seconds between two times, however far apart.
-    __sub = function(a, b)
+    sub = function(a, b)
         check_pair(a, b, "-")
         local a_seconds, a_nanos = split(a)
         local b_seconds, b_nanos = split(b)
         return (a_seconds - b_seconds) + (a_nanos - b_nanos) / 1e9
     end,
-    __tostring = text,
-    __metatable = "time",
+    tostring = text,
 })
 
 return {

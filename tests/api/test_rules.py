@@ -9,7 +9,10 @@ class Rules(HakaCase):
     def test_definitions_are_checked_at_load(self):
         for policy, words in (
                 ('haka.rule{ hooks = { "tcp-uq" }, eval = print }', 'nearest: "tcp-up"'),
-                ('haka.rule{ hooks = {}, eval = print }', "hooks"),
+                ('haka.rule{ hooks = {}, eval = print }', "hooks: the list is empty; a rule needs a hook"),
+                ('haka.rule{ hooks = {}, eval = {} }', "hooks: the list is empty"),
+                ('haka.rule{ hooks = { {} }, eval = print }', "expected a string, got table"),
+                ('haka.rule{ hooks = print, eval = print }', "expected a list of hook names, got a function"),
                 ('haka.rule{ hooks = "tcp-up", eval = print }', "hooks"),
                 ('haka.rule{ hooks = { 1 }, eval = print }', "hooks"),
                 ('haka.rule{ hooks = { "tcp-up" } }', "eval: expected a function"),

@@ -60,7 +60,7 @@ test("an update names the alert it belongs to", function()
     contains(failure "haka.alert.update(7, {})", "haka.alert.update: expected what haka.alert{...}")
     contains(failure "haka.alert.update(nil, {})", "got nil")
     contains(failure "haka.alert.update(haka.alert{ ref = 'x' }, {})", "the table is empty")
-    contains(failure "local r = haka.alert{ ref = 'x' } r.number = 5", "constant")
+    contains(failure "local r = haka.alert{ ref = 'x' } r.number = 5", "alert reference has no field")
 end)
 
 test("an unknown field is named with the nearest", function()

@@ -70,7 +70,7 @@ end)
 
 test("the bytes are out of a policy's reach", function()
     contains(failure "return haka.buffer('abc').bytes", "buffer has no field \"bytes\"")
-    contains(failure "haka.buffer('abc').size = 100", "constant")
+    contains(failure "haka.buffer('abc').size = 100", "buffer has no field \"size\"")
 end)
 
 test("forgotten buffers give their memory back", function()
