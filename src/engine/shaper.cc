@@ -27,11 +27,6 @@ bool is_plain_ack(const Item& item, const Segment& segment) {
     return (segment.flags & (kSyn | kFin | kRst)) == 0 && item.headers.end == item.headers.payload;
 }
 
-// What the window field of this end counts in.
-std::uint8_t window_scale(const Half& from, const Half& to) {
-    return from.scales_window && to.scales_window ? from.window_scale : std::uint8_t{0};
-}
-
 }  // namespace
 
 Lane& Shaper::lane_of(const flow::Connection& connection, Listener& listener, bool of_client) {
@@ -90,7 +85,7 @@ void Shaper::take_answer(const Item& item, flow::Connection& connection, Listene
         window_end =
             acked +
             (std::uint64_t{segment.window}
-             << (scaled ? window_scale(connection.half(from_client), connection.half(!from_client))
+             << (scaled ? connection.half(from_client).window_shift(connection.half(!from_client))
                         : 0));
         const bool repeats = acked == outlet.acked() && acked < outlet.sent() &&
                              segment.payload_size == 0 && window_end <= outlet.window_end();
@@ -154,7 +149,7 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     const bool shifted_only = output >= outlet.acked() && outlet.map().empty() &&
                               outlet.sent() == outlet.end() &&
                               outlet.told_ack() <= outlet.acked_input();
-    const std::uint8_t scale = window_scale(from, half);
+    const std::uint8_t scale = from.window_shift(half);
     const std::uint64_t own_edge = ack + (std::uint64_t{segment.window} << scale);
     const bool withdraws = own_edge + (std::uint64_t{1} << scale) <= outlet.told_edge();
     if ((!shifted_only || withdraws) && (segment.flags & (kSyn | kRst)) == 0) {

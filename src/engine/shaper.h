@@ -151,6 +151,8 @@ private:
         std::uint32_t ack_seq = 0;
         std::uint16_t window = 0;
     };
+    [[nodiscard]] static Answer answer_of(const Scene& scene, bool of_client);
+    [[nodiscard]] static std::uint32_t next_seq(const Scene& scene, bool of_client);
     [[nodiscard]] Answer newest_answer(const Scene& scene, bool of_client,
                                        const output::Head& head);
     void freshen(const Scene& scene, const Lane& lane, bool of_client, const output::Head& head);

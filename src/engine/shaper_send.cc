@@ -81,27 +81,35 @@ std::uint32_t Shaper::piece_max(const Scene& scene, bool of_client, const output
     return mss - std::min<std::uint32_t>(options, mss - 8);
 }
 
-// What the sender of this direction has said last of the other one's bytes; `head` may be older.
-Shaper::Answer Shaper::newest_answer(const Scene& scene, bool of_client, const output::Head& head) {
+// The ACK and window that an end would send now.
+Shaper::Answer Shaper::answer_of(const Scene& scene, bool of_client) {
     const Half& own = scene.connection.half(of_client);
     const Half& other = scene.connection.half(!of_client);
-    Answer answer{.ack_seq = ack_of(head), .window = window_of(head)};
-    if (!live() || !other.seen) {
-        return answer;
-    }
     const Lane* const lane = lane_at(scene.listener, !of_client);
     const std::uint64_t acked = lane != nullptr ? lane->outlet.told_ack() : other.acked;
     const std::uint64_t edge = lane != nullptr ? lane->outlet.told_edge() : other.window_end;
-    const std::uint32_t newest = to_seq(other.isn, acked) + (other.fin_acked ? 1 : 0);
-    if (circle_distance(newest, answer.ack_seq) <= 0) {
-        return answer;
+    const std::uint64_t window = (edge - std::min(acked, edge)) >> own.window_shift(other);
+    return {.ack_seq = to_seq(other.isn, acked) + (other.fin_acked ? 1 : 0),
+            .window = static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX))};
+}
+
+// The sequence number that an end sends next, as the other one counts.
+std::uint32_t Shaper::next_seq(const Scene& scene, bool of_client) {
+    const Half& half = scene.connection.half(of_client);
+    const Lane* const lane = lane_at(scene.listener, of_client);
+    const std::uint64_t next =
+        lane != nullptr ? lane->outlet.sent() + (lane->fin_sent ? 1 : 0) : half.next();
+    return to_seq(half.isn, next);
+}
+
+// What the sender of this direction has said last of the other one's bytes; `head` may be older.
+Shaper::Answer Shaper::newest_answer(const Scene& scene, bool of_client, const output::Head& head) {
+    const Answer kept{.ack_seq = ack_of(head), .window = window_of(head)};
+    if (!live() || !scene.connection.half(!of_client).seen) {
+        return kept;
     }
-    const std::uint8_t scale =
-        own.scales_window && other.scales_window ? own.window_scale : std::uint8_t{0};
-    const std::uint64_t window = (edge - std::min(acked, edge)) >> scale;
-    answer.ack_seq = newest;
-    answer.window = static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX));
-    return answer;
+    const Answer newest = answer_of(scene, of_client);
+    return circle_distance(newest.ack_seq, kept.ack_seq) > 0 ? newest : kept;
 }
 
 // What was kept, or is made in an end's name, must not look older than what left before (RFC 7323,
@@ -201,15 +209,10 @@ output::Head Shaper::answer_head(const Scene& scene, bool of_client, const outpu
         timestamps.value = scene.listener->timestamps.at(of_client ? 0 : 1);
     }
     output::Head head = output::answer_to(came, timestamps);
-    const Lane* const lane = lane_at(scene.listener, !of_client);
-    const std::uint64_t ack = lane != nullptr ? lane->outlet.told_ack() : other.acked;
-    const std::uint64_t edge = lane != nullptr ? lane->outlet.told_edge() : other.window_end;
-    const std::uint8_t scale =
-        own.scales_window && other.scales_window ? own.window_scale : std::uint8_t{0};
-    const std::uint64_t window = (edge - std::min(ack, edge)) >> scale;
+    const Answer answer = answer_of(scene, of_client);
     std::uint8_t* const tcp = head.bytes.data() + head.headers.transport;
-    store_be32(tcp + 8, to_seq(other.isn, ack) + (other.fin_acked ? 1 : 0));
-    store_be16(tcp + 14, static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX)));
+    store_be32(tcp + 8, answer.ack_seq);
+    store_be16(tcp + 14, answer.window);
     return head;
 }
 
@@ -235,9 +238,8 @@ std::uint64_t Shaper::edge_for(const Lane& lane) const {
 bool Shaper::send_bare_ack(Scene& scene, const Lane& lane) {
     const output::Head head =
         output::plain_head(output::head_of(scene.item->frame, scene.item->headers));
-    const Half& half = scene.connection.half(scene.from_client);
     output::build_piece(head,
-                        {.seq = to_seq(half.isn, lane.outlet.sent()) + (lane.fin_sent ? 1 : 0),
+                        {.seq = next_seq(scene, scene.from_client),
                          .ack_seq = ack_of(head),
                          .window = window_of(head),
                          .flags = kAck},
@@ -306,13 +308,7 @@ bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t ne
     if (head.bytes.empty() || !from.seen) {
         return true;
     }
-    const Lane* const own = lane_at(scene.listener, of_client);
-    const bool fin_sent = own != nullptr ? own->fin_sent : from.fin_offset <= from.sent_end;
-    const std::uint64_t sent = own != nullptr ? own->outlet.sent() : from.sent_end;
     stream::Outlet& outlet = lane.outlet;
-    const std::uint8_t scale =
-        from.scales_window && to.scales_window ? from.window_scale : std::uint8_t{0};
-
     std::array<std::uint8_t, 4 + kSackBlocksMax * 8> options{wire::kOptionNop, wire::kOptionNop,
                                                              wire::kOptionSack};
     std::array<stream::HeldPieces::Range, kSackBlocksMax> ranges{};
@@ -325,9 +321,9 @@ bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t ne
         lane.promised = std::max(lane.promised, ranges.at(i).end);
     }
     output::build_piece(head,
-                        {.seq = to_seq(from.isn, sent) + (fin_sent ? 1 : 0),
+                        {.seq = next_seq(scene, of_client),
                          .ack_seq = to_seq(to.isn, outlet.told_ack()) + (to.fin_acked ? 1 : 0),
-                         .window = announce(outlet, to, outlet.told_ack(), scale),
+                         .window = announce(outlet, to, outlet.told_ack(), from.window_shift(to)),
                          .flags = kAck},
                         ByteView(options).first(count == 0 ? 0 : 4 + count * 8), {}, piece_);
     return leave(scene, head, true, nullptr);
@@ -348,11 +344,8 @@ bool Shaper::challenge(const Item& item, flow::Connection& connection, Listener*
                 .now = now};
     const output::Head head =
         answer_head(scene, !from_client, output::head_of(item.frame, item.headers));
-    const Lane* const own = lane_at(listener, !from_client);
-    const bool fin_sent = own != nullptr ? own->fin_sent : from.fin_offset <= from.sent_end;
-    const std::uint64_t sent = own != nullptr ? own->outlet.sent() : from.sent_end;
     output::build_piece(head,
-                        {.seq = to_seq(from.isn, sent) + (fin_sent ? 1 : 0),
+                        {.seq = next_seq(scene, !from_client),
                          .ack_seq = ack_of(head),
                          .window = window_of(head),
                          .flags = kAck},
