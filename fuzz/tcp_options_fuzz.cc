@@ -56,7 +56,8 @@ bool same_sum(std::uint16_t a, std::uint16_t b) {
 class Edited {
 public:
     explicit Edited(ByteView edits)
-        : memory_(TcpSettings{}), outlet_(memory_, fill(buffer_), 0, kBytes) {
+        : memory_(TcpSettings{}),
+          outlet_(memory_, fill(buffer_), {.acked = 0, .window_end = kBytes}, 0) {
         for (; edits.size() >= 3; edits = edits.subspan(3)) {
             const std::uint64_t at = edits[0] % (outlet_.end() + 1);
             const auto erase = static_cast<std::uint32_t>(

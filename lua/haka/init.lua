@@ -68,6 +68,7 @@ local function seal()
         cursors = cursors,
         streamed = streamed,
         editing = editing,
+        readonly = m.stream.promised(),
         protocol = function(version, protocol)
             return dissector.run_protocol(protocol, version == 4 and ip.v4(0) or ip.v6(0))
         end,

@@ -153,9 +153,9 @@ function methods.unmark(self, mark)
 end
 
 function methods.seek(self, mark, unmark)
-    local _, c = here(self)
+    local s, c = here(self)
     local list, i = mark_place(self, mark, "stream:seek")
-    c.position = list[i].offset
+    c.position = math.max(list[i].offset, s.base)   -- Bytes before a gap aren't there any more.
     if unmark then
         table.remove(list, i)
         c.mark = lowest(list)
@@ -165,6 +165,7 @@ end
 -- Which cursors belong to rules that promised not to change the stream.
 local readonly = {}
 function stream.promise(cursor, is_readonly) readonly[cursor] = is_readonly or nil end
+function stream.promised() return readonly end
 
 -- Marks behind an edit move with their bytes; those in erased bytes to where these stood.
 local function shift_marks(self, at, erased, inserted)

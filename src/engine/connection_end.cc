@@ -170,7 +170,7 @@ void Worker::finish_streams(flow::Connection& connection, Item* item) {
         for (const bool shown : {of_client, !of_client}) {
             Listener& listener = listeners_->at(connection.listener);
             if (shown == of_client || other_edited_) {
-                (void)release(listener, shown ? 0 : 1, UINT64_MAX);
+                (void)release(listener, shown ? 0 : 1);
             }
             if (!shaper_.push(item, connection, listener, shown, from_client_, now_) ||
                 !pass_gaps(item, connection)) {

@@ -30,12 +30,13 @@ constexpr std::uint64_t kCarrierCharge = 320;
 constexpr Instant kNever{INT64_MAX};
 
 struct Lane {
-    Lane(stream::StreamMemory& memory, stream::StreamBuffer& buffer, std::uint64_t acked,
-         std::uint64_t window_end)
-        : outlet(memory, buffer, acked, window_end),
+    // Everything before `left` has left as it came.
+    Lane(stream::StreamMemory& memory, stream::StreamBuffer& buffer,
+         stream::Outlet::Receiver receiver, std::uint64_t left)
+        : outlet(memory, buffer, receiver, left),
           input(&buffer),
-          carried(buffer.begin()),
-          carried_out(buffer.begin()),
+          carried(left),
+          carried_out(left),
           recovery(outlet.acked()),
           memory_(&memory) {}
     ~Lane() {

@@ -48,11 +48,11 @@ void Listeners::present(Listener& listener, std::size_t half) const {
         const stream::StreamBuffer& buffer = listener.buffers.at(i);
         haka_stream& stream = listener.streams.at(i);
         const Lane* const lane = listener.lanes.at(i).get();
-        const ByteView view = lane != nullptr ? lane->outlet.undecided() : buffer.view();
+        const ByteView view = lane != nullptr ? lane->outlet.shown() : buffer.view();
         stream.data = view.data();
         stream.size = static_cast<std::uint32_t>(view.size());
         stream.base =
-            static_cast<double>(lane != nullptr ? lane->outlet.decided() : buffer.begin());
+            static_cast<double>(lane != nullptr ? lane->outlet.shown_begin() : buffer.begin());
         stream.eof = buffer.eof() ? 1 : 0;
         for (std::uint32_t cursor = 0; cursor < cursor_count_; ++cursor) {
             stream.cursors[cursor].limit = stream.base + stream.size;
@@ -67,32 +67,35 @@ void Listeners::present(Listener& listener, std::size_t half) const {
     }
 }
 
-std::uint64_t Listeners::settle(Listener& listener, std::size_t half) const {
+Listeners::Wanted Listeners::settle(Listener& listener, std::size_t half) const {
     haka_stream& stream = listener.streams.at(half);
-    double wanted = stream.base + stream.size;
+    double shown = stream.base + stream.size;
+    double held = shown;
     for (std::uint32_t i = 0; i < cursor_count_; ++i) {
         haka_cursor& cursor = stream.cursors[i];
-        if (cursor.mark >= 0) {
-            wanted = std::min(wanted, std::min(cursor.mark, cursor.position));
-        } else {
+        double wanted = std::min(cursor.mark, cursor.position);
+        if (cursor.mark < 0) {
             cursor.position = cursor.tail >= cursor.position
                                   ? cursor.tail
                                   : std::max(cursor.position, cursor.limit);
-            wanted = std::min(wanted, cursor.position);
+            wanted = cursor.position;
         }
+        shown = std::min(shown, wanted);
+        held = is_readonly_[i] ? held : std::min(held, wanted);
         cursor.tail = -1;
     }
-    return static_cast<std::uint64_t>(std::max(wanted, stream.base));
+    return {.held = static_cast<std::uint64_t>(std::max(held, stream.base)),
+            .shown = static_cast<std::uint64_t>(std::max(shown, stream.base))};
 }
 
 void Listeners::follow_edit(Listener& listener, std::size_t half, std::uint32_t editor, double at,
                             double erased, double inserted) const {
     haka_stream& stream = listener.streams.at(half);
     const stream::Outlet& outlet = listener.lanes.at(half)->outlet;
-    const ByteView view = outlet.undecided();
+    const ByteView view = outlet.shown();
     stream.data = view.data();
     stream.size = static_cast<std::uint32_t>(view.size());
-    stream.base = static_cast<double>(outlet.decided());
+    stream.base = static_cast<double>(outlet.shown_begin());
     for (std::uint32_t i = 0; i < cursor_count_; ++i) {
         haka_cursor& cursor = stream.cursors[i];
         // Rules before the editor have let these bytes go; those behind it see what came in.

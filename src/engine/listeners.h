@@ -32,6 +32,9 @@ struct Listener {
         std::uint64_t at = 0;
     };
     std::array<Hole, 2> holes{};
+    // Without a lane: the offset before which all has left. Rules that change nothing may want to
+    // see more than what hasn't.
+    std::array<std::uint64_t, 2> left{};
     // Live: a hole behind which no more fits.
     struct Full {
         Instant since;
@@ -48,10 +51,13 @@ struct Listener {
 
 class Listeners {
 public:
-    // `memory` must outlive this. `cursors` for each direction: one a stream rule, one for the
-    // connection's dissector.
-    Listeners(stream::StreamMemory& memory, std::uint32_t cursors)
-        : memory_(&memory), cursor_count_(cursors) {}
+    // `memory` must outlive this. In each direction there is a cursor for each stream rule, and one
+    // for the connection's dissector; `is_readonly` says of each whether it promised not to change
+    // the stream.
+    Listeners(stream::StreamMemory& memory, std::vector<bool> is_readonly)
+        : memory_(&memory),
+          is_readonly_(std::move(is_readonly)),
+          cursor_count_(static_cast<std::uint32_t>(is_readonly_.size())) {}
 
     [[nodiscard]] std::uint32_t add();
     [[nodiscard]] Listener& at(std::uint32_t index) { return *places_[index]; }
@@ -64,12 +70,17 @@ public:
     // cursors of that direction follow, and its bytes are shown anew.
     void follow_edit(Listener& listener, std::size_t half, std::uint32_t editor, double at,
                      double erased, double inserted) const;
-    // After a hook: moves each cursor of `half` to where it may stay. Returns the offset from which
-    // on bytes are still wanted.
-    std::uint64_t settle(Listener& listener, std::size_t half) const;
+    // Offsets from which on bytes are still wanted.
+    struct Wanted {
+        std::uint64_t held = UINT64_MAX;   // By rules that may change them: they can't leave yet.
+        std::uint64_t shown = UINT64_MAX;  // By any rule. Not behind `held`.
+    };
+    // After a hook: moves each cursor of `half` to where it may stay.
+    Wanted settle(Listener& listener, std::size_t half) const;
 
 private:
     stream::StreamMemory* memory_;
+    std::vector<bool> is_readonly_;
     std::uint32_t cursor_count_;
     std::vector<std::unique_ptr<Listener>> places_;
     std::vector<std::uint32_t> free_;

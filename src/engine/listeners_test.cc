@@ -19,14 +19,14 @@ protected:
     haka_cursor& cursor(std::size_t index) { return at_.streams[0].cursors[index]; }
     // What the worker does after a hook; returns where the bytes still wanted begin.
     std::uint64_t settle() {
-        const std::uint64_t wanted = listeners_.settle(at_, 0);
-        at_.buffers[0].release(wanted);
-        return wanted;
+        const Listeners::Wanted wanted = listeners_.settle(at_, 0);
+        at_.buffers[0].release(wanted.shown);
+        return wanted.held;
     }
 
     TcpSettings settings_;
     stream::StreamMemory memory_{settings_};
-    Listeners listeners_{memory_, 2};
+    Listeners listeners_{memory_, {false, false}};
     Listener& at_ = listeners_.at(listeners_.add());
 };
 

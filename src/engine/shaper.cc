@@ -33,8 +33,11 @@ Lane& Shaper::lane_of(const flow::Connection& connection, Listener& listener, bo
     std::unique_ptr<Lane>& lane = place(listener, of_client);
     if (lane == nullptr) {
         const Half& half = connection.half(of_client);
-        lane = std::make_unique<Lane>(*memory_, listener.buffers.at(of_client ? 0 : 1), half.acked,
-                                      half.window_end);
+        stream::StreamBuffer& buffer = listener.buffers.at(of_client ? 0 : 1);
+        const std::uint64_t left = std::max(listener.left.at(of_client ? 0 : 1), buffer.begin());
+        lane = std::make_unique<Lane>(
+            *memory_, buffer,
+            stream::Outlet::Receiver{.acked = half.acked, .window_end = half.window_end}, left);
     }
     return *lane;
 }

@@ -324,7 +324,7 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
     while (true) {
         Listener& listener = listeners_->at(index);
         if (listener.bypassed) {
-            (void)release(listener, half, UINT64_MAX);
+            (void)release(listener, half);
             return true;
         }
         listeners_->present(listener, half);
@@ -354,7 +354,7 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
             return false;
         }
         if (gained == 0 && buffer.at_gap()) {
-            gained = release(listener, half, UINT64_MAX);
+            gained = release(listener, half);
         }
         if (!connection.half(!of_client).seen) {
             // Nobody else will: a capture of one direction. A handshake's data stays known.
@@ -375,22 +375,23 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
 std::uint64_t Worker::settle(const flow::Connection& connection, Listener& listener,
                              bool of_client) {
     const std::size_t half = of_client ? 0 : 1;
-    const std::uint64_t wanted = listeners_->settle(listener, half);
-    if (listener.lanes.at(half) == nullptr && wanted < listener.buffers.at(half).end() &&
-        may_edit(connection)) {
+    const Listeners::Wanted wanted = listeners_->settle(listener, half);
+    const std::uint64_t end = listener.buffers.at(half).end();
+    if (listener.lanes.at(half) == nullptr && wanted.held < end && may_edit(connection)) {
         (void)shaper_.lane_of(connection, listener, of_client);
     }
+    listener.left.at(half) = end;
     return release(listener, half, wanted);
 }
 
-// Nothing below `offset` (output) is wanted.
-std::uint64_t Worker::release(Listener& listener, std::size_t half, std::uint64_t offset) {
+// Nothing below `wanted` (output) is wanted.
+std::uint64_t Worker::release(Listener& listener, std::size_t half, Listeners::Wanted wanted) {
     stream::StreamBuffer& buffer = listener.buffers.at(half);
     Lane* const lane = listener.lanes.at(half).get();
     if (lane == nullptr) {
-        return buffer.release(offset);
+        return buffer.release(wanted.shown);
     }
-    const std::uint64_t gained = lane->outlet.decide(offset);
+    const std::uint64_t gained = lane->outlet.decide(wanted.held, wanted.shown);
     return gained != 0 && !lane->outlet.follow(buffer.end() - gained) ? 0 : gained;
 }
 
@@ -399,7 +400,7 @@ bool Worker::check_undecided(Item* item, flow::Connection& connection, Listener&
                              std::size_t half) {
     const stream::StreamBuffer& buffer = listener.buffers.at(half);
     const Lane* const lane = listener.lanes.at(half).get();
-    const std::uint64_t kept = lane != nullptr ? lane->outlet.end() - lane->outlet.decided()
+    const std::uint64_t kept = lane != nullptr ? lane->outlet.end() - lane->outlet.shown_begin()
                                                : buffer.end() - buffer.begin();
     if (kept == 0) {
         listener.undecided.at(half) = false;
@@ -493,7 +494,7 @@ void Worker::bypass(flow::Connection& connection) {
     }
     listener.bypassed = true;
     for (const std::size_t half : {0U, 1U}) {
-        (void)release(listener, half, UINT64_MAX);
+        (void)release(listener, half);
         listener.undecided.at(half) = false;
     }
 }

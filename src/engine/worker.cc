@@ -38,7 +38,7 @@ Worker::Made Worker::make(const WorkerOptions& options) {
     worker->script_ = std::move(loaded.script);
     script::Script& script = *worker->script_;
     worker->listeners_ =
-        std::make_unique<Listeners>(worker->stream_memory_, script.stream_rules() + 1);
+        std::make_unique<Listeners>(worker->stream_memory_, script.readonly_cursors());
     for (const Hook down : {Hook::TcpConnectionDown, Hook::TcpDown, Hook::UdpDown, Hook::IcmpDown,
                             Hook::Ipv4Down, Hook::Ipv6Down, Hook::RawDown}) {
         worker->has_down_hooks_ = worker->has_down_hooks_ || script.listens(down);

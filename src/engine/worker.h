@@ -148,7 +148,8 @@ private:
     bool pass_gaps(Item* item, flow::Connection& connection);
     bool show(Item* item, flow::Connection& connection, bool of_client);
     std::uint64_t settle(const flow::Connection& connection, Listener& listener, bool of_client);
-    static std::uint64_t release(Listener& listener, std::size_t half, std::uint64_t offset);
+    static std::uint64_t release(Listener& listener, std::size_t half,
+                                 Listeners::Wanted wanted = {});
     bool check_undecided(Item* item, flow::Connection& connection, Listener& listener,
                          std::size_t half);
     [[nodiscard]] bool is_young_hole(Listener& listener) const;

@@ -449,8 +449,11 @@ int Worker::stream_edit(std::uint32_t half, double at, std::uint32_t erase,
     Listener& listener = listeners_->at(connection.listener);
     const bool other = (half == 0) != from_client_;
     const stream::StreamBuffer& buffer = listener.buffers.at(half);
+    const std::uint64_t left = listener.lanes.at(half) != nullptr
+                                   ? buffer.begin()
+                                   : std::max(buffer.begin(), listener.left.at(half));
     const bool fin_left =
-        buffer.eof() && buffer.begin() == buffer.end() && (other || fin_before_ != UINT64_MAX);
+        buffer.eof() && left == buffer.end() && (other || fin_before_ != UINT64_MAX);
     if (fin_left) {
         return HAKA_STREAM_ENDED;
     }

@@ -190,6 +190,13 @@ std::string Script::seal() {
     has_streamed_rules_ = lua_toboolean(lua, -1) != 0;
     lua_getfield(lua, sealed, "editing");
     edits_streams_ = lua_toboolean(lua, -1) != 0;
+    lua_getfield(lua, sealed, "readonly");
+    readonly_cursors_.assign(std::size_t{stream_rules_} + 1, false);  // The last: a dissector's.
+    for (std::uint32_t cursor = 0; cursor < stream_rules_; ++cursor) {
+        lua_rawgeti(lua, -1, static_cast<int>(cursor));
+        readonly_cursors_[cursor] = lua_toboolean(lua, -1) != 0;
+        lua_pop(lua, 1);
+    }
     lua_getfield(lua, sealed, "entries");
     const int entries = lua_gettop(lua);
     std::array<int, kHookCount> references{};

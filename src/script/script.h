@@ -69,6 +69,8 @@ public:
     // to the connection's dissector in Lua.
     [[nodiscard]] std::uint32_t stream_rules() const { return stream_rules_; }
     [[nodiscard]] bool has_streamed_rules() const { return has_streamed_rules_; }
+    // Of each cursor, whether it is of a rule that promised not to change the stream.
+    [[nodiscard]] const std::vector<bool>& readonly_cursors() const { return readonly_cursors_; }
     // Whether any of them may change a stream: it isn't `readonly`.
     [[nodiscard]] bool edits_streams() const { return edits_streams_; }
     [[nodiscard]] bool has_protocol(std::uint8_t protocol) const { return protocols_[protocol]; }
@@ -141,6 +143,7 @@ private:
     std::uint32_t stream_rules_ = 0;
     bool has_streamed_rules_ = false;
     bool edits_streams_ = false;
+    std::vector<bool> readonly_cursors_;
     std::uint64_t used_after_collection_ = 0;
     std::uint64_t refused_calls_ = 0;
     Event failure_ = Event::RuleError;

@@ -5,18 +5,19 @@
 
 namespace haka::stream {
 
-Outlet::Outlet(StreamMemory& memory, StreamBuffer& input, std::uint64_t acked,
-               std::uint64_t window_end)
+Outlet::Outlet(StreamMemory& memory, StreamBuffer& input, Receiver receiver, std::uint64_t left)
     : input_(&input),
       bytes_(memory),
-      acked_(std::min(acked, input.begin())),
-      sent_(input.begin()),
-      decided_(input.begin()),
-      window_end_(window_end),
+      acked_(std::min(receiver.acked, left)),
+      sent_(left),
+      decided_(left),
+      shown_(input.begin()),
+      window_end_(receiver.window_end),
       told_ack_(acked_),
-      told_edge_(window_end),
+      told_edge_(receiver.window_end),
       gap_end_(input.gap_end()) {
-    input.pin(input.begin());
+    assert(input.begin() <= left && left <= input.end());
+    pin();
 }
 
 Outlet::~Outlet() {
@@ -50,16 +51,24 @@ bool Outlet::follow(std::uint64_t old_end) {
         gap_end_ = input_->gap_end();
         map_.prune(UINT64_MAX);
         bytes_.stop();
-        acked_ = sent_ = decided_ = gap_end_ + map_.shift();
+        acked_ = sent_ = decided_ = shown_ = gap_end_ + map_.shift();
         tell(gap_end_, gap_end_);
-        input_->pin(gap_end_);
+        pin();
     }
     return !bytes_.active() || bytes_.append(input_->kept(old_end, input_->end()));
 }
 
-std::uint64_t Outlet::decide(std::uint64_t offset) {
+std::uint64_t Outlet::decide(std::uint64_t offset, std::uint64_t shown) {
     decided_ = std::clamp(offset, decided_, end());
+    shown_ = std::clamp(shown, shown_, decided_);
+    pin();
     return input_->release(map_.acked_input(decided_));
+}
+
+// The input keeps what may be sent for the first time or, without bytes of our own, shown.
+void Outlet::pin() {
+    const std::uint64_t sent = map_.acked_input(sent_);
+    input_->pin(bytes_.active() ? sent : std::min(sent, shown_ - map_.shift()));
 }
 
 ByteView Outlet::bytes(std::uint64_t from, std::uint64_t to) const {
@@ -71,7 +80,7 @@ ByteView Outlet::bytes(std::uint64_t from, std::uint64_t to) const {
 
 void Outlet::note_sent(std::uint64_t offset) {
     sent_ = std::max(sent_, offset);
-    input_->pin(map_.acked_input(sent_));
+    pin();
 }
 
 void Outlet::acknowledge(std::uint64_t acked, std::uint64_t window_end) {
@@ -83,9 +92,10 @@ void Outlet::acknowledge(std::uint64_t acked, std::uint64_t window_end) {
     map_.prune(acked_);
     input_->acknowledged(map_.acked_input(acked_));
     if (bytes_.active()) {
-        bytes_.drop_before(acked_);
-        // Not while the input still has what was erased there, undecided.
-        if (map_.empty() && input_->kept_begin() >= acked_input()) {
+        bytes_.drop_before(std::min(acked_, shown_));
+        // Not while the input still has what was erased there, undecided, nor while it lacks what
+        // is shown.
+        if (map_.empty() && input_->kept_begin() >= acked_input() && shown_ >= acked_) {
             bytes_.stop();
         }
     }

@@ -6,12 +6,13 @@
 //   ----|-----------------|-----------------|--------------------|
 //       |  may be asked   |  waits for the  |  rules may still   |
 //       |  for again      |  window         |  change it         |
+//                  shown_begin(): rules that change nothing may want to see more
 //
 // The bytes lie in the direction's StreamBuffer as long as nothing that is kept was edited, else in
 // OutputBytes.
 //
 // Invariants:
-//   (1) acked() <= sent() <= decided() <= end();
+//   (1) acked() <= sent() <= decided() <= end(); shown_begin() <= decided();
 //   (2) patches are there only while OutputBytes is active;
 //   (3) told_ack() and told_edge(), what the sender was told in input offsets, only grow.
 #pragma once
@@ -28,10 +29,14 @@ namespace haka::stream {
 
 class Outlet {
 public:
-    // Everything before `input`.begin() has left as it came. `acked` and `window_end`: what the
-    // receiver said so far.
-    Outlet(StreamMemory& memory, StreamBuffer& input, std::uint64_t acked,
-           std::uint64_t window_end);
+    // What the receiver said so far.
+    struct Receiver {
+        std::uint64_t acked = 0;
+        std::uint64_t window_end = 0;
+    };
+    // Everything before `left` has left as it came; what `input` shows of it goes on being shown.
+    // Precondition: `input`.begin() <= left <= `input`.end().
+    Outlet(StreamMemory& memory, StreamBuffer& input, Receiver receiver, std::uint64_t left);
 
     ~Outlet();
     Outlet(const Outlet&) = delete;
@@ -45,11 +50,13 @@ public:
     // connection can't go on.
     [[nodiscard]] bool follow(std::uint64_t old_end);
 
-    // What rules may see and change: [decided(), end()).
-    [[nodiscard]] ByteView undecided() const { return bytes(decided_, end()); }
+    // What rules may see. What they may change begins at decided().
+    [[nodiscard]] ByteView shown() const { return bytes(shown_, end()); }
+    [[nodiscard]] std::uint64_t shown_begin() const { return shown_; }
     [[nodiscard]] bool edited() const { return bytes_.active(); }
-    // Nothing below `offset` is changed any more. Returns how much the input's view gained.
-    std::uint64_t decide(std::uint64_t offset);
+    // Nothing below `offset` is changed any more, and nobody wants to see what is below `shown`.
+    // Returns how much the input's view gained.
+    std::uint64_t decide(std::uint64_t offset, std::uint64_t shown = UINT64_MAX);
 
     [[nodiscard]] std::uint64_t acked() const { return acked_; }
     [[nodiscard]] std::uint64_t sent() const { return sent_; }
@@ -88,16 +95,19 @@ public:
     // Input and output are the same, and everything that came has left.
     [[nodiscard]] bool is_plain() const {
         return map_.empty() && map_.shift() == 0 && !bytes_.active() && sent_ == end() &&
-               told_ack_ <= acked_input();
+               told_ack_ <= acked_input() && shown_ == decided_;
     }
 
 private:
+    void pin();
+
     StreamBuffer* input_;
     EditMap map_;
     OutputBytes bytes_;
     std::uint64_t acked_;
     std::uint64_t sent_;
     std::uint64_t decided_;
+    std::uint64_t shown_;
     std::uint64_t window_end_;
     std::uint64_t told_ack_;
     std::uint64_t told_edge_;

@@ -16,7 +16,7 @@ class OutletTest : public testing::Test {
 protected:
     void start(std::string_view text = "hello world") {
         input.add(0, as_bytes(text));
-        outlet = std::make_unique<Outlet>(memory, input, 0, 1000);
+        outlet = std::make_unique<Outlet>(memory, input, Outlet::Receiver{0, 1000}, input.begin());
     }
     void add(std::uint64_t offset, std::string_view text) {
         const std::uint64_t old_end = input.end();
@@ -34,7 +34,7 @@ protected:
     [[nodiscard]] std::string_view text(std::uint64_t from, std::uint64_t to) const {
         return as_text(outlet->bytes(from, to));
     }
-    [[nodiscard]] std::string_view undecided() const { return as_text(outlet->undecided()); }
+    [[nodiscard]] std::string_view shown() const { return as_text(outlet->shown()); }
 
     StreamMemory memory{TcpSettings{}};
     StreamBuffer input{memory};
@@ -44,14 +44,14 @@ protected:
 TEST_F(OutletTest, BeginsWhereTheRulesStand) {
     input.add(0, as_bytes("hello world"));
     input.release(6);
-    outlet = std::make_unique<Outlet>(memory, input, 2, 30);
+    outlet = std::make_unique<Outlet>(memory, input, Outlet::Receiver{2, 30}, input.begin());
     EXPECT_EQ(outlet->acked(), 2U);
     EXPECT_EQ(outlet->sent(), 6U);
     EXPECT_EQ(outlet->decided(), 6U);
     EXPECT_EQ(outlet->end(), 11U);
     EXPECT_EQ(outlet->told_ack(), 2U);
     EXPECT_EQ(outlet->told_edge(), 30U);
-    EXPECT_EQ(undecided(), "world");
+    EXPECT_EQ(shown(), "world");
     EXPECT_EQ(text(0, 11), "hello world");
     EXPECT_FALSE(outlet->edited());
     EXPECT_FALSE(outlet->is_plain());
@@ -60,13 +60,13 @@ TEST_F(OutletTest, BeginsWhereTheRulesStand) {
 TEST_F(OutletTest, ShowsTheRulesWhatTheyMadeOfIt) {
     start();
     EXPECT_TRUE(edit(0, 5, "goodbye, cruel"));
-    EXPECT_EQ(undecided(), "goodbye, cruel world");
+    EXPECT_EQ(shown(), "goodbye, cruel world");
     EXPECT_TRUE(outlet->edited());
     EXPECT_TRUE(edit(7, 7, ""));
     EXPECT_TRUE(edit(outlet->end(), 0, "!"));
-    EXPECT_EQ(undecided(), "goodbye world!");
+    EXPECT_EQ(shown(), "goodbye world!");
     add(11, "?");
-    EXPECT_EQ(undecided(), "goodbye world!?");
+    EXPECT_EQ(shown(), "goodbye world!?");
 }
 
 TEST_F(OutletTest, KeepsWhatWasDecidedUntilItIsAcknowledged) {
@@ -74,7 +74,7 @@ TEST_F(OutletTest, KeepsWhatWasDecidedUntilItIsAcknowledged) {
     ASSERT_TRUE(edit(0, 5, "HI"));
     EXPECT_EQ(outlet->decide(4), 0U);
     EXPECT_EQ(outlet->decided(), 4U);
-    EXPECT_EQ(undecided(), "orld");
+    EXPECT_EQ(shown(), "orld");
     outlet->note_sent(3);
     EXPECT_EQ(text(0, 8), "HI world");
     outlet->acknowledge(2, 500);
@@ -145,10 +145,10 @@ TEST_F(OutletTest, KeepsBytesThatWereAcknowledgedBeforeTheyCame) {
     input.acknowledged(100);
     input.add(0, as_bytes("hello"));
     input.release(5);
-    outlet = std::make_unique<Outlet>(memory, input, 100, 1000);
+    outlet = std::make_unique<Outlet>(memory, input, Outlet::Receiver{100, 1000}, input.begin());
     EXPECT_EQ(outlet->acked(), 5U);
     add(5, " world");
-    EXPECT_EQ(undecided(), " world");
+    EXPECT_EQ(shown(), " world");
     ASSERT_TRUE(edit(6, 5, "you"));
     outlet->decide(9);
     EXPECT_EQ(text(outlet->sent(), 9), " you");
@@ -190,9 +190,9 @@ TEST_F(OutletTest, UndecidedBytesThatWereErasedDoNotComeBackWithAnAck) {
     ASSERT_TRUE(edit(11, 32, ""));
     outlet->acknowledge(11, 1000);
     EXPECT_EQ(outlet->kept_begin(), 11U);
-    EXPECT_EQ(undecided(), "a tail");
+    EXPECT_EQ(shown(), "a tail");
     ASSERT_TRUE(edit(11, 0, "> "));
-    EXPECT_EQ(undecided(), "> a tail");
+    EXPECT_EQ(shown(), "> a tail");
     send_all();
     outlet->acknowledge(19, 1000);
     EXPECT_EQ(outlet->acked_input(), 49U);
@@ -212,7 +212,7 @@ TEST_F(OutletTest, TheSendersEdgeIsWhereTheReceiversLies) {
 
 TEST_F(OutletTest, AWindowThatEndsInsideTheBytesAtHandIsTranslated) {
     input.add(0, as_bytes("hello world"));
-    outlet = std::make_unique<Outlet>(memory, input, 0, 8);
+    outlet = std::make_unique<Outlet>(memory, input, Outlet::Receiver{0, 8}, input.begin());
     EXPECT_EQ(outlet->input_edge(), 8U);
     ASSERT_TRUE(edit(0, 5, "a longer one"));
     EXPECT_EQ(outlet->input_edge(), 4U);  // The fifth byte stands for all the rest.
@@ -252,7 +252,7 @@ TEST_F(OutletTest, MorePatchesThanKeptApartChangeNoByte) {
     EXPECT_TRUE(edit(0, 1, "H", 2));
     EXPECT_TRUE(edit(4, 1, "O", 2));
     EXPECT_TRUE(edit(8, 1, "RR", 2));
-    EXPECT_EQ(undecided(), "HellO woRRld");
+    EXPECT_EQ(shown(), "HellO woRRld");
     EXPECT_LE(outlet->map().size(), 2U);
 }
 
@@ -262,13 +262,13 @@ TEST_F(OutletTest, WithoutMemoryAnEditChangesNothing) {
     StreamMemory little(settings);
     StreamBuffer buffer(little);
     buffer.add(0, as_bytes("hello"));
-    Outlet tight(little, buffer, 0, 1000);
+    Outlet tight(little, buffer, {.acked = 0, .window_end = 1000}, 0);
     const std::string many(2000, 'x');
     EXPECT_FALSE(tight.edit(0, 0, as_bytes(many), kMany));
-    EXPECT_EQ(as_text(tight.undecided()), "hello");
+    EXPECT_EQ(as_text(tight.shown()), "hello");
     EXPECT_TRUE(tight.map().empty());
     EXPECT_TRUE(tight.edit(0, 1, as_bytes("H"), kMany));
-    EXPECT_EQ(as_text(tight.undecided()), "Hello");
+    EXPECT_EQ(as_text(tight.shown()), "Hello");
 }
 
 TEST_F(OutletTest, SaysWhenItCannotFollow) {
@@ -277,7 +277,7 @@ TEST_F(OutletTest, SaysWhenItCannotFollow) {
     StreamMemory little(settings);
     StreamBuffer buffer(little);
     buffer.add(0, as_bytes("hello"));
-    Outlet tight(little, buffer, 0, 1000);
+    Outlet tight(little, buffer, {.acked = 0, .window_end = 1000}, 0);
     ASSERT_TRUE(tight.edit(0, 1, as_bytes("H"), kMany));
     const std::string many(260, 'x');
     ASSERT_EQ(buffer.add(5, as_bytes(many)).refused, Event::None);
@@ -298,22 +298,22 @@ TEST_F(OutletTest, GoesOnBehindAGap) {
     EXPECT_EQ(outlet->told_ack(), 20U);
     EXPECT_FALSE(outlet->edited());
     add(20, "behind");
-    EXPECT_EQ(undecided(), "behind");
+    EXPECT_EQ(shown(), "behind");
     ASSERT_TRUE(edit(17, 0, "far "));
-    EXPECT_EQ(undecided(), "far behind");
+    EXPECT_EQ(shown(), "far behind");
 }
 
 TEST_F(OutletTest, FollowsBytesThatWaitedBehindAGap) {
     start();
     input.add_gap(11, 9);
     add(20, "behind");
-    EXPECT_EQ(undecided(), "hello world");
+    EXPECT_EQ(shown(), "hello world");
     outlet->decide(11);
     outlet->note_sent(11);
     outlet->decide(11);  // Only now the gap is passed.
     ASSERT_TRUE(outlet->follow(20));
     EXPECT_EQ(outlet->sent(), 20U);
-    EXPECT_EQ(undecided(), "behind");
+    EXPECT_EQ(shown(), "behind");
 }
 
 TEST_F(OutletTest, GivesEverythingBack) {
