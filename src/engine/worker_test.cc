@@ -153,7 +153,7 @@ TEST_F(WorkerTest, EndsIdleConnectionsInTheOrderOfTheirDeadlines) {
 // find that nothing is due.)
 TEST_F(WorkerTest, WakesForFragmentsThatNobodyCompletes) {
     load("");
-    test::Packet packet = test::whole_connection(4000)[3];
+    test::Packet packet = test::whole_connection(4000, {}, "twelve bytes")[3];
     store_be16(packet.bytes.data() + 14 + 6, 0x2000);  // More fragments.
     const wire::Headers headers = wire::find_headers(LinkType::Ethernet, packet.bytes);
     wire::compute_ipv4_header(headers, packet.bytes);
