@@ -39,7 +39,7 @@ expect 0 "Exit status" "" run --help
 expect 2 "" "did you mean run?" rnu
 expect 2 "" "give -r FILE" run policy.lua
 expect 2 "" "did you mean --profile?" run -r "$capture" --profil policy.lua
-expect 2 "" "later release" run -i eth0 policy.lua
+expect 2 "" "no such interface" run -i no-such-one policy.lua
 expect 2 "" "wrong.toml:1:11: workers must be" run -r "$capture" -c wrong.toml policy.lua
 expect 2 "" "missing.lua" run -r "$capture" missing.lua
 expect 2 "" "missing.pcap" run -r missing.pcap policy.lua

@@ -5,6 +5,8 @@ namespace haka::app {
 const std::string_view kHelp = R"(haka: a Lua policy decides over network traffic
 
   haka run -r FILE [-w FILE] [options] POLICY.lua    run a policy over a capture
+  haka run -i IF1:IF2 [options] POLICY.lua           stand between two interfaces
+  haka run --nfqueue N [options] POLICY.lua          decide what the packet filter asks about
   haka check POLICY.lua                              load a policy, list its rules
   haka run --help | haka check --help                everything about one of them
   haka --version
@@ -13,16 +15,23 @@ Try:  haka run -r in.pcap -w out.pcap policy.lua
 )";
 
 const std::string_view kRunHelp =
-    R"(haka run: reads a capture, asks the policy about it, writes what it lets through
+    R"(haka run: takes packets, asks the policy about them, lets through what it lets through
 
-  haka run -r FILE [-w FILE] [options] POLICY.lua
+  haka run -r FILE [-w FILE] [options] POLICY.lua    of a capture
+  haka run -i IF1:IF2 [options] POLICY.lua           between two interfaces, as a wire
+  haka run -i IF [options] POLICY.lua                at one interface, looking only
+  haka run --nfqueue N[:M] [options] POLICY.lua      of iptables -j NFQUEUE, FORWARD chain
 
 Packets
   -r FILE             capture to read: pcap or pcapng, plain or gzip; - is standard input
   -w FILE             where packets that leave go: .pcap or .pcapng by its ending (pcapng
                       carries the verdict and its reason as packet comments); - is pcap on
                       standard output, alerts and prints then go to standard error
-  -f EXPR             only packets that this filter selects, as tcpdump writes them
+  -i IF1:IF2          live: what comes by one interface leaves by the other
+  -i IF               live: look only, as with --pass-through
+  --nfqueue N[:M]     live: the kernel's packet queues N to M, a worker for each
+  -f EXPR             only packets that this filter selects, as tcpdump writes them; live, the
+                      others pass unlooked, and so do a selected packet's fragments
   -k auto|all|none    wrong checksums: auto counts and reports them, all drops such packets,
                       none doesn't verify
   --pass-through      look, but change nothing: drops are only marked and counted
@@ -51,6 +60,11 @@ Examples
   haka run -r in.pcap -w out.pcapng policy.lua     keep what leaves; open it in Wireshark
   zcat day.pcap.gz | haka run -r - --eve day.json -q policy.lua
   haka run -r in.pcap -f 'tcp port 80' --log-level filter=debug policy.lua
+
+  haka run -i eth0:eth1 --eve events.json policy.lua
+  iptables -A FORWARD -j NFQUEUE --queue-num 0 --queue-bypass && haka run --nfqueue 0 policy.lua
+
+Live: SIGTERM and Ctrl-C end the run with status 0; SIGUSR1 opens --eve and --log files anew.
 
 Exit status
   0  done

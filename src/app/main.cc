@@ -18,6 +18,7 @@
 #include "app/signals.h"
 #include "app/streams.h"
 #include "app/version.h"
+#include "engine/live_run.h"
 #include "engine/run.h"
 #include "report/summary.h"
 
@@ -65,6 +66,7 @@ std::uint64_t random_seed() {
 engine::RunOptions run_options(const Options& options, const Settings& settings) {
     engine::RunOptions run;
     run.input = options.input;
+    run.live = options.live;
     run.output = options.output;
     run.policy = options.policy;
     run.filter = options.filter;
@@ -92,7 +94,9 @@ int run_policy(const Options& options, const Settings& settings) {
     run.progress = !options.quiet && streams.can_draw();
     catch_signals();
 
-    const engine::RunOutcome outcome = engine::run(run, streams.sinks(), stop_flag());
+    const engine::RunOutcome outcome = run.live.is_given()
+                                           ? engine::run_live(run, streams.sinks(), stop_flag())
+                                           : engine::run(run, streams.sinks(), stop_flag());
     if (!outcome.setup_failed) {
         streams.begin_log();
     }

@@ -167,27 +167,81 @@ void take_common(const CLI::App& command, const Given& given, Options& options) 
                                          : Colour::Auto;
 }
 
-void take_run(const Given& given, Options& options) {
-    constexpr std::array<std::string_view, 3> kModes = {"auto", "all", "none"};
-    if (!given.live.empty() || !given.nfqueue.empty()) {
+// N or N:M, one worker for each queue.
+void take_queues(const std::string& text, Options& options) {
+    const std::size_t colon = text.find(':');
+    const auto first = number("--nfqueue", {text.substr(0, colon)}, 0, UINT16_MAX);
+    const auto last = colon == std::string::npos
+                          ? first
+                          : number("--nfqueue", {text.substr(colon + 1)}, 0, UINT16_MAX);
+    if (!first || !last || *last < *first || *last - *first >= kWorkersMax) {
         throw WrongUsage{
-            fmt::format("{} (live traffic) comes with a later release; this one reads capture "
-                        "files: -r FILE",
-                        given.live.empty() ? "--nfqueue" : "-i")};
+            fmt::format("--nfqueue takes a queue's number, or the first and last of "
+                        "{} at most as in 0:3, not \"{}\"",
+                        kWorkersMax, text)};
+    }
+    const auto count = static_cast<std::uint32_t>(*last - *first + 1);
+    if (options.workers && *options.workers != count) {
+        throw WrongUsage{
+            fmt::format("--nfqueue {} has a worker for each queue, {}; -j {} says "
+                        "otherwise: leave it out, or give --nfqueue {}:{}",
+                        text, count, *options.workers, *first, *first + *options.workers - 1)};
+    }
+    options.workers = count;
+    options.live.queue = static_cast<std::uint16_t>(*first);
+}
+
+// IF, or IF1:IF2.
+void take_interfaces(const std::string& text, Options& options) {
+    const std::size_t colon = text.find(':');
+    options.live.interface = text.substr(0, colon);
+    options.live.peer = colon == std::string::npos ? "" : text.substr(colon + 1);
+    if (options.live.interface.empty() ||
+        (colon != std::string::npos && options.live.peer.empty())) {
+        throw WrongUsage{
+            fmt::format("-i takes an interface to look at, or the two that are "
+                        "joined as in eth0:eth1, not \"{}\"",
+                        text)};
+    }
+    if (options.live.interface == options.live.peer) {
+        throw WrongUsage{fmt::format("-i {}: an interface can't be joined to itself", text)};
+    }
+}
+
+void take_input(const Given& given, Options& options) {
+    if (const auto workers = number("-j", given.workers, 1, kWorkersMax)) {
+        options.workers = static_cast<std::uint32_t>(*workers);
     }
     options.input = one("-r", given.input);
-    if (options.input.empty()) {
-        throw WrongUsage{"no capture to read: give -r FILE, or -r - for standard input"};
+    const std::string interfaces = one("-i", given.live);
+    const std::string queues = one("--nfqueue", given.nfqueue);
+    const int sources = static_cast<int>(!options.input.empty()) +
+                        static_cast<int>(!interfaces.empty()) + static_cast<int>(!queues.empty());
+    if (sources == 0) {
+        throw WrongUsage{
+            "where do packets come from? -r FILE (-r - is standard input), -i IF1:IF2 between two "
+            "interfaces, -i IF to look at one, or --nfqueue N"};
     }
+    if (sources > 1) {
+        throw WrongUsage{"one of -r, -i and --nfqueue at a time"};
+    }
+    if (!interfaces.empty()) {
+        take_interfaces(interfaces, options);
+    }
+    if (!queues.empty()) {
+        take_queues(queues, options);
+    }
+}
+
+void take_run(const Given& given, Options& options) {
+    constexpr std::array<std::string_view, 3> kModes = {"auto", "all", "none"};
+    take_input(given, options);
     options.output = one("-w", given.output);
     options.filter = one("-f", given.filter);
     options.log_file = one("--log", given.log_file);
     options.eve = one("--eve", given.eve);
     options.log_levels = log_levels(given.log_levels);
     options.seed = number("--seed", given.seed, 0, UINT64_MAX);
-    if (const auto workers = number("-j", given.workers, 1, kWorkersMax)) {
-        options.workers = static_cast<std::uint32_t>(*workers);
-    }
     const std::string mode = one_word("-k", given.checksums, kModes);
     if (!mode.empty()) {
         options.checksums = mode == "all"    ? ChecksumMode::All

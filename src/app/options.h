@@ -10,6 +10,7 @@
 
 #include "app/setting.h"
 #include "base/settings.h"
+#include "engine/run.h"
 
 namespace haka::app {
 
@@ -22,6 +23,7 @@ struct Options {
 
     std::string policy;
     std::string input;
+    engine::LiveInput live;  // Where packets come from, in the place of `input`.
     std::string output;
     std::string filter;
     std::string eve;

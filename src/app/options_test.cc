@@ -139,8 +139,10 @@ TEST(OptionsTest, AWrongOptionIsNamedWithTheNearest) {
 }
 
 TEST(OptionsTest, WhatIsMissingIsNamed) {
-    EXPECT_EQ(error_of({"run", "policy.lua"}),
-              "no capture to read: give -r FILE, or -r - for standard input");
+    EXPECT_EQ(
+        error_of({"run", "policy.lua"}),
+        "where do packets come from? -r FILE (-r - is standard input), -i IF1:IF2 between two "
+        "interfaces, -i IF to look at one, or --nfqueue N");
     EXPECT_EQ(error_of({"run", "-r", "in.pcap"}),
               "haka run needs a policy, a Lua file\n`haka run --help` shows examples");
     EXPECT_EQ(error_of({"check"}),
@@ -182,13 +184,36 @@ TEST(OptionsTest, WrongWordsAreRefusedWithTheRightOnes) {
               "--log-level =debug: no module before the =");
 }
 
-TEST(OptionsTest, LiveTrafficIsRefusedByName) {
-    EXPECT_EQ(
-        error_of({"run", "-i", "eth0", "p.lua"}),
-        "-i (live traffic) comes with a later release; this one reads capture files: -r FILE");
-    EXPECT_EQ(error_of({"run", "--nfqueue", "0:3", "p.lua"}),
-              "--nfqueue (live traffic) comes with a later release; this one reads capture files: "
-              "-r FILE");
+TEST(OptionsTest, PacketsComeFromAFileOrInterfacesOrQueues) {
+    const Options looks = options_of({"run", "-i", "eth0", "p.lua"});
+    EXPECT_EQ(looks.live.interface, "eth0");
+    EXPECT_EQ(looks.live.peer, "");
+    const Options joins = options_of({"run", "-i", "eth0:eth1", "-j", "2", "p.lua"});
+    EXPECT_EQ(joins.live.interface, "eth0");
+    EXPECT_EQ(joins.live.peer, "eth1");
+    EXPECT_EQ(joins.workers, 2U);
+    const Options queues = options_of({"run", "--nfqueue", "2:5", "p.lua"});
+    EXPECT_EQ(queues.live.queue, 2U);
+    EXPECT_EQ(queues.workers, 4U);
+    EXPECT_EQ(options_of({"run", "--nfqueue", "65535", "p.lua"}).workers, 1U);
+    EXPECT_EQ(error_of({"run", "-r", "a", "-i", "eth0", "p.lua"}),
+              "one of -r, -i and --nfqueue at a time");
+}
+
+TEST(OptionsTest, ImpossibleInterfacesAndQueuesAreRefused) {
+    EXPECT_EQ(error_of({"run", "-i", "eth0:", "p.lua"}),
+              "-i takes an interface to look at, or the two that are joined as in eth0:eth1, not "
+              "\"eth0:\"");
+    EXPECT_EQ(error_of({"run", "-i", "a:a", "p.lua"}),
+              "-i a:a: an interface can't be joined to itself");
+    EXPECT_EQ(error_of({"run", "--nfqueue", "5:2", "p.lua"}),
+              "--nfqueue takes a queue's number, or the first and last of 64 at most as in 0:3, "
+              "not \"5:2\"");
+    EXPECT_EQ(error_of({"run", "--nfqueue", "65536", "p.lua"}),
+              "--nfqueue takes a whole number from 0 to 65535, not \"65536\"");
+    EXPECT_EQ(error_of({"run", "--nfqueue", "0:3", "-j", "2", "p.lua"}),
+              "--nfqueue 0:3 has a worker for each queue, 4; -j 2 says otherwise: leave it out, or "
+              "give --nfqueue 0:1");
 }
 
 TEST(OptionsTest, OptionsGoBeforeSetAndSetBeforeDefaults) {

@@ -87,6 +87,22 @@ void add_lua(std::vector<Setting>& table, LuaSettings& lua) {
     add("unsafe", yes_or_no(lua.unsafe));
 }
 
+void add_live(std::vector<Setting>& table, LiveSettings& live, NfqueueSettings& nfqueue) {
+    table.emplace_back("live", "ring_frames", count(live.ring_frames, {.min = 15, .max = 65'536}));
+    table.emplace_back("live", "send_buffer",
+                       size(live.send_buffer, {.min = 65'536, .max = kGibibyte}));
+    table.emplace_back("live", "records_bytes_max",
+                       size(live.records_bytes_max, {.min = 65'536, .max = kGibibyte}));
+    const auto add = [&table](std::string_view key, Setting::Set set) {
+        table.emplace_back("nfqueue", key, std::move(set));
+    };
+    add("length_max", count(nfqueue.length_max, {.min = 1, .max = kManyPackets}));
+    add("copy_range", size(nfqueue.copy_range, {.min = 128, .max = 65'535}));
+    add("socket_buffer", size(nfqueue.socket_buffer, {.min = 65'536, .max = kGibibyte}));
+    add("mark", count(nfqueue.mark, {.min = 1, .max = UINT32_MAX}));
+    add("fail_open", yes_or_no(nfqueue.fail_open));
+}
+
 bool in_section(const std::vector<Setting>& table, std::string_view section) {
     return std::any_of(table.begin(), table.end(),
                        [&](const Setting& setting) { return setting.section() == section; });
@@ -126,6 +142,7 @@ std::vector<Setting> settings_table(Settings& settings) {
     add_fragments(table, settings.fragments);
     add_exceptions(table, settings.exceptions);
     add_lua(table, settings.lua);
+    add_live(table, settings.live, settings.nfqueue);
     table.emplace_back("eve", "ipv6_compress", yes_or_no(settings.eve_ipv6_compress));
     table.emplace_back("", "checksums",
                        one_of<ChecksumMode>(settings.checksums, {{"auto", ChecksumMode::Auto},

@@ -21,7 +21,7 @@ TEST_F(SettingTest, EveryFieldHasANameOfItsOwn) {
         EXPECT_TRUE(names.insert(setting.full_name()).second) << setting.full_name();
     }
     // 21 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 1 of eve, 4 at the top.
-    EXPECT_EQ(names.size(), 40U);
+    EXPECT_EQ(names.size(), 48U);
 }
 
 TEST_F(SettingTest, EveryNameWritesToItsOwnField) {
@@ -85,6 +85,14 @@ TEST_F(SettingTest, TheOtherSectionsToo) {
     EXPECT_EQ(set("lua.packets_max=44"), "");
     EXPECT_EQ(set("lua.on_error=accept"), "");
     EXPECT_EQ(set("lua.unsafe=true"), "");
+    EXPECT_EQ(set("live.ring_frames=50"), "");
+    EXPECT_EQ(set("live.send_buffer=65587"), "");
+    EXPECT_EQ(set("live.records_bytes_max=65588"), "");
+    EXPECT_EQ(set("nfqueue.length_max=53"), "");
+    EXPECT_EQ(set("nfqueue.copy_range=182"), "");
+    EXPECT_EQ(set("nfqueue.socket_buffer=65591"), "");
+    EXPECT_EQ(set("nfqueue.mark=56"), "");
+    EXPECT_EQ(set("nfqueue.fail_open=true"), "");
     EXPECT_EQ(set("eve.ipv6_compress=true"), "");
     EXPECT_EQ(set("checksums=all"), "");
     EXPECT_EQ(set("pass_through=true"), "");
@@ -104,6 +112,14 @@ TEST_F(SettingTest, TheOtherSectionsToo) {
     EXPECT_EQ(settings_.lua.packets_max, 44U);
     EXPECT_EQ(settings_.lua.on_error, Exception::Pass);
     EXPECT_TRUE(settings_.lua.unsafe);
+    EXPECT_EQ(settings_.live.ring_frames, 50U);
+    EXPECT_EQ(settings_.live.send_buffer, 65'587U);
+    EXPECT_EQ(settings_.live.records_bytes_max, 65'588U);
+    EXPECT_EQ(settings_.nfqueue.length_max, 53U);
+    EXPECT_EQ(settings_.nfqueue.copy_range, 182U);
+    EXPECT_EQ(settings_.nfqueue.socket_buffer, 65'591U);
+    EXPECT_EQ(settings_.nfqueue.mark, 56U);
+    EXPECT_TRUE(settings_.nfqueue.fail_open);
     EXPECT_TRUE(settings_.eve_ipv6_compress);
     EXPECT_EQ(settings_.checksums, ChecksumMode::All);
     EXPECT_TRUE(settings_.pass_through);

@@ -15,6 +15,10 @@ void handle_stop(int signal_number) {
     }
 }
 
+void handle_reopen(int /*signal_number*/) {
+    stop_flag().reopen.fetch_add(1);
+}
+
 }  // namespace
 
 engine::StopFlag& stop_flag() {
@@ -28,6 +32,9 @@ void catch_signals() {
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, nullptr);  // No SA_RESTART: a read of a silent pipe must wake up.
     sigaction(SIGTERM, &action, nullptr);
+    action.sa_flags = SA_RESTART;
+    action.sa_handler = handle_reopen;
+    sigaction(SIGUSR1, &action, nullptr);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, nullptr);
 }

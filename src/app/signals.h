@@ -1,4 +1,5 @@
-// Ctrl-C and SIGTERM ask the run to stop; a second Ctrl-C ends the process at once.
+// Ctrl-C and SIGTERM ask the run to stop; a second Ctrl-C ends the process at once. SIGUSR1 asks a
+// live run to open its files anew, after somebody has moved them away.
 #pragma once
 
 #include "engine/run.h"

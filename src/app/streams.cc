@@ -49,7 +49,8 @@ Streams::Opened Streams::open(const Options& options, const Environment& environ
 }
 
 Streams::Streams(const Options& options, const Environment& environment, int log_fd)
-    : log_file_(log_fd),
+    : log_path_(options.log_file),
+      log_file_(log_fd),
       has_old_log_(log_fd >= 0),
       out_fd_(options.output == "-" ? STDERR_FILENO : STDOUT_FILENO),
       out_style_(style_of(out_fd_, options.colour, environment)),
@@ -73,7 +74,13 @@ Streams::~Streams() {
 engine::Sinks Streams::sinks() {
     return {.out = [this](std::string_view text) { return write(To::Out, text); },
             .log = [this](std::string_view text) { return write(To::Log, text); },
-            .err = [this](std::string_view text) { return write(To::Err, text); }};
+            .err = [this](std::string_view text) { return write(To::Err, text); },
+            .flush =
+                [this] {
+                    out_.flush();
+                    log_.flush();
+                },
+            .reopen = [this] { return reopen_log(); }};
 }
 
 bool Streams::can_draw() const {
@@ -85,6 +92,27 @@ void Streams::begin_log() {
         has_old_log_ = false;
         (void)ftruncate(log_file_, 0);  // Of a pipe or terminal nothing remains anyway.
     }
+}
+
+std::string Streams::reopen_log() {
+    if (log_file_ < 0) {
+        return {};
+    }
+    begin_log();
+    log_.flush();
+    constexpr mode_t kReadable = 0644;
+    const int fd = ::open(log_path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kReadable);
+    // The same number: everybody who writes there goes on.
+    if (fd < 0 || dup3(fd, log_file_, O_CLOEXEC) < 0) {
+        const std::string cause = std::generic_category().message(errno);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return fmt::format("cannot open --log {} anew: {}; the old file is written on", log_path_,
+                           cause);
+    }
+    close(fd);
+    return {};
 }
 
 void Streams::wipe_drawn() {

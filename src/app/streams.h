@@ -48,6 +48,8 @@ public:
     // Empties the file of --log. The first line does it too: a run that never begins keeps what an
     // earlier one left there.
     void begin_log();
+    // Opens the file of --log anew by its name, to write on in it. Returns what went wrong.
+    [[nodiscard]] std::string reopen_log();
     // What the program says after the run, on standard error.
     void say(std::string_view text);
     // Hands everything to the system. Returns what could not be written, empty when all was.
@@ -60,6 +62,7 @@ private:
     bool write(To to, std::string_view text);
     void wipe_drawn();
 
+    std::string log_path_;
     int log_file_;  // -1: standard error.
     bool has_old_log_;
     int out_fd_;

@@ -69,11 +69,29 @@ struct LuaSettings {
     bool unsafe = false;
 };
 
+// Section [live]
+struct LiveSettings {
+    std::uint32_t ring_frames = 512;              // Places of each interface's ring, per worker.
+    std::uint32_t send_buffer = 32U << 20;        // Bytes under way to an interface, per worker.
+    std::uint32_t records_bytes_max = 16U << 20;  // Said and not yet written, per worker.
+};
+
+// Section [nfqueue]
+struct NfqueueSettings {
+    std::uint32_t length_max = 4096;  // Packets that wait in the kernel, per queue.
+    std::uint32_t copy_range = 65535;
+    std::uint32_t socket_buffer = 64U << 20;
+    std::uint32_t mark = 0x48616b61;  // Of packets that are sent by us: they bypass the queue.
+    bool fail_open = false;           // A full queue's packets pass unlooked.
+};
+
 struct Settings {
     TcpSettings tcp;
     FragmentSettings fragments;
     ExceptionSettings exceptions;
     LuaSettings lua;
+    LiveSettings live;
+    NfqueueSettings nfqueue;
     ChecksumMode checksums = ChecksumMode::Auto;
     bool pass_through = false;
     bool eve_ipv6_compress = false;  // [eve] ipv6_compress

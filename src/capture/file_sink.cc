@@ -36,7 +36,7 @@ std::string explain(int error) {
 
 }  // namespace
 
-FileSink::Opened FileSink::open(const std::string& path) {
+FileSink::Opened FileSink::open(const std::string& path, Start start) {
     if (path == "-") {
         if (::isatty(STDOUT_FILENO) == 1) {
             return {.sink = nullptr, .error = "is a terminal; send it to a file or a pipe"};
@@ -44,10 +44,12 @@ FileSink::Opened FileSink::open(const std::string& path) {
         return {.sink = std::unique_ptr<FileSink>(new FileSink(STDOUT_FILENO)), .error = {}};
     }
     constexpr mode_t kMode = 0666;  // The user's umask has the last word.
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kMode);
+    const int empties = start == Start::Empty ? O_TRUNC : 0;
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | empties, kMode);
     if (fd < 0) {
         return {.sink = nullptr, .error = explain(errno)};
     }
+    (void)::lseek(fd, 0, SEEK_END);  // Not O_APPEND: a record that fits in part is cut off again.
     return {.sink = std::unique_ptr<FileSink>(new FileSink(fd)), .error = {}};
 }
 

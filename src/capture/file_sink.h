@@ -22,8 +22,9 @@ public:
         std::unique_ptr<FileSink> sink;  // Null on failure.
         std::string error;               // Cause and remedy, without the file's name.
     };
-    // A path, created or emptied, or "-" for standard output.
-    [[nodiscard]] static Opened open(const std::string& path);
+    enum class Start : std::uint8_t { Empty, Append };
+    // A path, created and emptied or written on, or "-" for standard output.
+    [[nodiscard]] static Opened open(const std::string& path, Start start = Start::Empty);
 
     FileSink(const FileSink&) = delete;
     FileSink& operator=(const FileSink&) = delete;

@@ -68,7 +68,7 @@ void Worker::run_due() {
 void Worker::pass_time(Instant now, Journal& journal) {
     journal_ = &journal;
     now_ = now;
-    context_.now = now.ns;
+    context_.now = wall_time(now).ns;
     item_ = nullptr;
     run_due();
     journal_->commit();

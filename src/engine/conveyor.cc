@@ -67,7 +67,7 @@ void Conveyor::spread(std::vector<Frame>& frames) const {
     for (Frame& frame : frames) {
         wire::find_headers(frame.link, frame.bytes(), headers);
         point_at_owner(headers, frame);
-        frame.worker = static_cast<std::uint16_t>(
+        frame.worker = static_cast<std::uint8_t>(
             flow::hash_address_pair(headers, frame.data, spread_key_) % workers_);
     }
 }

@@ -39,6 +39,19 @@ void set_network_protocol(MutableByteView link, LinkType type, std::uint8_t ip_v
     }
 }
 
+// TCP payload behind the packet's header that both ends take in one segment.
+std::uint16_t segment_size(const Item& item, const flow::Connection* connection) {
+    if (connection == nullptr || !item.headers.transport_ok) {
+        return 0;
+    }
+    std::uint32_t mss = 0;
+    for (const flow::Half& half : connection->halves) {
+        mss = half.mss != 0 && (mss == 0 || half.mss < mss) ? half.mss : mss;
+    }
+    const std::uint32_t options = item.headers.payload - item.headers.transport - 20;
+    return static_cast<std::uint16_t>(mss > options ? mss - options : 0);
+}
+
 }  // namespace
 
 void Worker::depart(Item& item, flow::Connection* connection) {
@@ -59,7 +72,7 @@ void Worker::depart(Item& item, flow::Connection* connection) {
     if (item.to_fix != 0) {
         output::fix_checksums(item.headers, item.frame.mutable_bytes(), item.to_fix);
     }
-    write(item);
+    write(item, connection);
 }
 
 // A packet of an edited connection leaves. False: a hook decided the connection.
@@ -113,7 +126,7 @@ void Worker::depart_fragments(Item& joined, flow::Connection* connection) {
                 output::fix_checksums(fragment.headers, fragment.frame.mutable_bytes(),
                                       fragment.to_fix);
             }
-            write(fragment);
+            write(fragment, nullptr);
         }
     }
     lent_ = false;
@@ -189,15 +202,24 @@ std::string Worker::comment_of(const Item& item) const {
     return item.changed ? "accept, changed" : "accept";
 }
 
-void Worker::write(const Item& item) {
+void Worker::write(const Item& item, const flow::Connection* connection) {
     last_link_ = item.frame.link;
     last_interface_ = item.frame.interface;
+    if (way_out_ != nullptr) {
+        if (item.changed || item.injected) {
+            way_out_->send(item.frame, {.origin = item.injected ? capture::Origin::Ours
+                                                                : capture::Origin::Packet,
+                                        .segment_size = segment_size(item, connection)});
+        } else {
+            way_out_->pass(item.frame);
+        }
+    }
     if (!options_.writes_packets) {
         return;
     }
     const bool same_size = !item.changed && !item.injected;
     journal_->stage({.order = order_,
-                     .when = item.frame.when,
+                     .when = way_out_ == nullptr ? item.frame.when : wall_time(now_),
                      .interface = item.frame.interface,
                      .original_size = same_size ? item.frame.original_size : item.frame.size,
                      .kind = RecordKind::Packet},
@@ -218,7 +240,7 @@ void Worker::send_pending() {
                       .link = reset_link_};
         item.injected = true;
         account(item);
-        write(item);
+        write(item, nullptr);
     }
     resets_.clear();
     for (std::size_t i = 0; i < to_send_.size(); ++i) {

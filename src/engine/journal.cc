@@ -54,6 +54,11 @@ void Journal::take(std::vector<std::uint8_t>& out) {
     out.swap(committed_);
 }
 
+std::size_t Journal::committed_bytes() {
+    const std::lock_guard lock(mutex_);
+    return committed_.size();
+}
+
 bool Journal::empty() {
     const std::lock_guard lock(mutex_);
     return committed_.empty();

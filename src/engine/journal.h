@@ -63,6 +63,8 @@ public:
 
     // The reader: moves everything committed into `out` (replacing it).
     void take(std::vector<std::uint8_t>& out);
+    // How much take() would take.
+    [[nodiscard]] std::size_t committed_bytes();
     // For the last worker out of a block: nothing to write?
     [[nodiscard]] bool empty();
 

@@ -6,9 +6,13 @@
 
 namespace haka::engine {
 
-Merger::Merger(const Sinks& sinks, const RunOptions& options, Conveyor* conveyor,
+Merger::Merger(const Sinks& sinks, const RunOptions& options, FindInterface find_interface,
                capture::FileWriter* writer, capture::FileSink* eve)
-    : sinks_(&sinks), options_(&options), conveyor_(conveyor), writer_(writer), eve_(eve) {}
+    : sinks_(&sinks),
+      options_(&options),
+      find_interface_(std::move(find_interface)),
+      writer_(writer),
+      eve_(eve) {}
 
 void Merger::write(std::deque<Journal>& journals, std::uint64_t last) {
     taken_.resize(journals.size());
@@ -60,8 +64,8 @@ void Merger::write_record(const RecordReader& record) {
         return;
     }
     // What the engine sends back may come from a side that the capture doesn't know.
-    const capture::Interface* const interface = conveyor_->interface(head.interface);
-    const bool first = interface == conveyor_->interface(0);
+    const capture::Interface* const interface = find_interface_(head.interface);
+    const bool first = interface == find_interface_(0);
     const capture::FileWriter::Record packet{.interface = interface,
                                              .interface_index = first ? 0 : head.interface,
                                              .when = head.when,
@@ -142,6 +146,15 @@ void Merger::finish() {
     for (const report::HeldBack& held : held_back_) {
         tell(held);
     }
+    flush();
+}
+
+void Merger::set_eve(capture::FileSink* eve) {
+    eve_ = eve;
+    eve_failed_ = false;
+}
+
+void Merger::flush() {
     if (writer_ != nullptr && !writer_failed_ && !writer_->flush()) {
         writer_failed_ = true;
         fail(writer_->error());

@@ -4,13 +4,13 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "capture/file_sink.h"
 #include "capture/file_writer.h"
-#include "engine/conveyor.h"
 #include "engine/journal.h"
 #include "engine/run.h"
 #include "report/limiter.h"
@@ -19,13 +19,20 @@ namespace haka::engine {
 
 class Merger {
 public:
+    // An interface of the input by its index; one that isn't known is shown as the first.
+    using FindInterface = std::function<const capture::Interface*(std::uint32_t)>;
+
     // `writer` and `eve` may be null; all must outlive this.
-    Merger(const Sinks& sinks, const RunOptions& options, Conveyor* conveyor,
+    Merger(const Sinks& sinks, const RunOptions& options, FindInterface find_interface,
            capture::FileWriter* writer, capture::FileSink* eve);
 
     // Writes the records of these journals up to those of packet `last`.
     void write(std::deque<Journal>& journals, std::uint64_t last = UINT64_MAX);
     void write(ByteView records);  // Of one worker alone.
+    // Hands to the system what lies in buffers.
+    void flush();
+    // EVE lines go to `eve` from now on.
+    void set_eve(capture::FileSink* eve);
     // What the limiter still holds back, then everything out of the buffers.
     void finish();
 
@@ -44,7 +51,7 @@ private:
 
     const Sinks* sinks_;
     const RunOptions* options_;
-    Conveyor* conveyor_;
+    FindInterface find_interface_;
     capture::FileWriter* writer_;
     capture::FileSink* eve_;
     report::AlertLimiter limiter_;

@@ -189,12 +189,6 @@ TEST_F(MergerTest, NamesThePacketFileThatTakesNoMore) {
     const std::vector<capture::Interface> interfaces{{.link = LinkType::Ethernet},
                                                      {.link = LinkType::Raw}};
     const auto packets = test::whole_connection(4000);
-    const std::string input = test::write_capture(
-        folder_.file("in.pcapng"),
-        {packets[0], {.bytes = packets[1].bytes, .when = {}, .interface = 1}}, interfaces);
-    const auto opened = capture::FileReader::open(input);
-    Conveyor conveyor(*opened.reader, nullptr, 1, 1);
-    ASSERT_NE(conveyor.enter(0), nullptr);
     const std::string output = folder_.file("out.pcap");
     auto writer = capture::FileWriter::open(output);
     for (const std::uint32_t interface : {0U, 0U, 1U, 0U}) {
@@ -205,7 +199,8 @@ TEST_F(MergerTest, NamesThePacketFileThatTakesNoMore) {
                            "comment", as_text(packets[0].bytes));
     }
     journals_[0].commit();
-    Merger merger(sinks_, options_, &conveyor, writer.writer.get(), nullptr);
+    const auto find = [&interfaces](std::uint32_t index) { return &interfaces[index]; };
+    Merger merger(sinks_, options_, find, writer.writer.get(), nullptr);
     merger.write(journals_);
     merger.finish();
     EXPECT_NE(merger.problem().find(".pcapng"), std::string::npos) << merger.problem();

@@ -5,8 +5,6 @@
 #include <fmt/format.h>
 #include <thread>
 
-#include <sys/resource.h>
-
 #include "capture/file_reader.h"
 #include "capture/file_sink.h"
 #include "capture/file_writer.h"
@@ -14,62 +12,18 @@
 #include "engine/conveyor.h"
 #include "engine/loading.h"
 #include "engine/merger.h"
+#include "engine/rule_watch.h"
 #include "engine/worker.h"
+#include "engine/worker_options.h"
 #include "report/progress.h"
 
 namespace haka::engine {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kLook{50};           // How often the watch looks.
-constexpr std::chrono::milliseconds kStopPatience{500};  // For rules at work when asked to stop.
+constexpr std::chrono::milliseconds kLook{50};  // How often the watch looks.
+constexpr auto kStopPatience = RuleWatch::kStopPatience;
 constexpr std::chrono::milliseconds kDrawEvery{200};
-
-double cpu_seconds() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& time) {
-        return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
-    };
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-script::Options script_options(const RunOptions& options, std::uint32_t worker) {
-    return {.policy = options.policy,
-            .lua = options.settings.lua,
-            .log_levels = options.log_levels,
-            .seed = options.settings.seed,
-            .worker = worker,
-            .pass_through = options.settings.pass_through,
-            .profile = options.profile};
-}
-
-WorkerOptions worker_options(const RunOptions& options, std::uint32_t index) {
-    return {.settings = options.settings,
-            .script = script_options(options, index),
-            .index = index,
-            .writes_packets = !options.output.empty(),
-            .writes_eve = !options.eve.empty(),
-            .shows_alerts = !options.quiet,
-            .out_style = options.out_style,
-            .log_style = options.log_style,
-            .mode = options.mode};
-}
-
-// Watches one worker's entries into Lua: an entry that lasts too long is a hang.
-struct Watch {
-    std::uint64_t entry = 0;
-    Clock::time_point since;
-
-    [[nodiscard]] Clock::duration inside(const script::Script& script, Clock::time_point now) {
-        const std::uint64_t current = script.entries().load(std::memory_order_relaxed);
-        if (current != entry) {
-            entry = current;
-            since = now;
-        }
-        return current % 2 == 1 ? now - since : Clock::duration::zero();
-    }
-};
 
 bool is_engine_hook(const std::string& name) {
     for (std::size_t h = 0; h < script::kHookCount; ++h) {
@@ -92,8 +46,7 @@ private:
     void work(std::size_t index);
     void watch();
     void look_at_rules(Clock::time_point now);
-    void abandon(std::size_t index, const std::string& why);
-    [[nodiscard]] std::string describe(const Worker::AtWork& at_work);
+    void abandon(const RuleWatch::Hang& hung);
     void draw(Clock::time_point now);
     void say(const std::string& line);
 
@@ -111,7 +64,7 @@ private:
     std::vector<std::thread> threads_;
     std::atomic<std::uint32_t> at_work_{0};
     std::atomic<bool> stop_workers_{false};
-    std::vector<Watch> watches_;
+    std::optional<RuleWatch> watch_;
     Clock::time_point start_ = Clock::now();
     Clock::time_point drawn_ = start_;
     Clock::time_point asked_to_stop_{};
@@ -177,15 +130,6 @@ void Run::work(std::size_t index) {
     at_work_.fetch_sub(1);
 }
 
-std::string Run::describe(const Worker::AtWork& at_work) {
-    const auto& rules = workers_.front()->script().rules();
-    if (at_work.rule == 0 || at_work.rule >= rules.size()) {
-        return fmt::format("packet {}", at_work.packet);
-    }
-    const script::RuleInfo& rule = rules[at_work.rule];
-    return fmt::format("rule \"{}\" ({}) on packet {}", rule.name, rule.place, at_work.packet);
-}
-
 void Run::say(const std::string& line) {
     if (!outcome_.message.empty()) {
         outcome_.message += '\n';
@@ -196,8 +140,7 @@ void Run::say(const std::string& line) {
 
 // A rule hangs in compiled code: nothing stops its thread, so everything before its packet is
 // written, and the process must end.
-void Run::abandon(std::size_t index, const std::string& why) {
-    const Worker::AtWork hung = workers_[index]->at_work();
+void Run::abandon(const RuleWatch::Hang& hung) {
     stop_workers_.store(true);
     conveyor_->stop();
     const auto until = Clock::now() + kStopPatience;
@@ -211,30 +154,16 @@ void Run::abandon(std::size_t index, const std::string& why) {
     if (unfinished.empty()) {  // It hangs at the end of the input.
         merger_->write(last_words_);
     }
-    say(fmt::format(fmt::runtime(why), describe(hung)));
+    say(hung.what);
     outcome_.must_abandon = true;
 }
 
 void Run::look_at_rules(Clock::time_point now) {
-    const auto limit = std::chrono::nanoseconds(options_.settings.lua.rule_timeout.ns);
-    const bool stopping = stop_.requested.load() != 0;
-    for (std::size_t i = 0; i < workers_.size() && !outcome_.must_abandon; ++i) {
-        const auto inside = watches_[i].inside(workers_[i]->script(), now);
-        if (workers_[i]->script().is_stuck()) {
-            abandon(i, fmt::format("{{}} needs many times lua.memory_max ({} bytes) at once: "
-                                   "everything before that packet is written, the run ends here",
-                                   options_.settings.lua.memory_max));
-            return;
-        }
-        if (inside > limit) {
-            abandon(i,
-                    fmt::format("{{}} ran longer than lua.rule_timeout ({} s): everything before "
-                                "that packet is written, the run ends here",
-                                static_cast<double>(options_.settings.lua.rule_timeout.ns) * 1e-9));
-        } else if (stopping && inside > kStopPatience && now - asked_to_stop_ > kStopPatience) {
-            abandon(i,
-                    "interrupted while {} was at work: everything before that packet is written");
-        }
+    const auto stopping_since = asked_to_stop_ == Clock::time_point{}
+                                    ? std::nullopt
+                                    : std::optional<Clock::time_point>(asked_to_stop_);
+    if (const auto hang = watch_->look(now, stopping_since)) {
+        abandon(*hang);
     }
 }
 
@@ -299,13 +228,16 @@ RunOutcome Run::go() {
     }
     conveyor_ = std::make_unique<Conveyor>(*reader_, filter_.get(), options_.settings.workers,
                                            options_.settings.seed);
-    merger_ =
-        std::make_unique<Merger>(sinks_, options_, conveyor_.get(), writer_.get(), eve_.get());
+    merger_ = std::make_unique<Merger>(
+        sinks_, options_, [this](std::uint32_t index) { return conveyor_->interface(index); },
+        writer_.get(), eve_.get());
     merger_->write(workers_.front()->loading_journal());
-    watches_.resize(workers_.size());
+    std::vector<Worker*> watched;
     for (std::size_t i = 0; i < workers_.size(); ++i) {
         last_words_.emplace_back();
+        watched.push_back(workers_[i].get());
     }
+    watch_.emplace(std::move(watched), options_.settings.lua);
     at_work_.store(static_cast<std::uint32_t>(workers_.size()));
     for (std::size_t i = 0; i < workers_.size(); ++i) {
         threads_.emplace_back([this, i] { work(i); });

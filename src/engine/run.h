@@ -21,8 +21,18 @@
 
 namespace haka::engine {
 
+// Live traffic in the place of a file.
+struct LiveInput {
+    std::string interface;               // -i; empty: none.
+    std::string peer;                    // The other side; empty: traffic is only looked at.
+    std::optional<std::uint16_t> queue;  // --nfqueue: the first one, others follow it.
+
+    [[nodiscard]] bool is_given() const { return !interface.empty() || queue; }
+};
+
 struct RunOptions {
     std::string input;                              // Path, or "-" for standard input.
+    LiveInput live;                                 // In the place of `input`.
     std::string output;                             // -w; empty: nothing is written.
     std::string policy;                             // Path of the policy's Lua file.
     std::string filter;                             // -f; empty: none.
@@ -44,11 +54,16 @@ struct Sinks {
     std::function<bool(std::string_view)> out;  // Alerts and prints.
     std::function<bool(std::string_view)> log;  // Log lines.
     std::function<bool(std::string_view)> err;  // Progress, and what the run itself has to say.
+    // Live; either may be empty. Hands text to the system that waits in buffers,
+    std::function<void()> flush{};
+    // and opens files anew by their names. Returns what went wrong, a line; empty: nothing.
+    std::function<std::string()> reopen{};
 };
 
-// Set from a signal handler: 1 asks the run to stop after the packets at hand.
+// Set from signal handlers: 1 asks the run to stop after the packets at hand.
 struct StopFlag {
     std::atomic<int> requested{0};
+    std::atomic<int> reopen{0};  // Live: 1 asks for files to be opened anew by their names.
 };
 
 struct RunOutcome {

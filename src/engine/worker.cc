@@ -79,7 +79,9 @@ void Worker::prepare(Item& item, const Frame& frame) {
     if (options_.settings.checksums != ChecksumMode::None && headers.ip_version != 0) {
         item.bad_ipv4_checksum =
             headers.ip_version == 4 && !wire::verify_ipv4_header(headers, frame.data);
-        item.check = wire::verify_transport(headers, frame.bytes());
+        item.check = frame.checksum == FrameChecksum::Unknown
+                         ? wire::verify_transport(headers, frame.bytes())
+                         : wire::ChecksumCheck::Right;
     }
     if (headers.transport_ok && headers.protocol == wire::kProtocolTcp) {
         flow::make_flow_key(headers, frame.data, item.key);
@@ -118,10 +120,10 @@ void Worker::walk(std::span<Frame> frames, Journal& journal, const std::atomic<b
 
 // Time is the packet's; every worker is told of every packet's, so timers run out for all alike.
 void Worker::tick(const Frame& frame) {
-    now_ = frame.when;
+    now_.ns = frame.when.ns - wall_offset_.ns;
     order_ = {.packet = frame.number};
     alerts_ = 0;
-    context_.now = now_.ns;
+    context_.now = frame.when.ns;
     context_.packet_number = frame.number;
     packet_at_work_.store(frame.number, std::memory_order_relaxed);
     run_due();
@@ -139,11 +141,11 @@ void Worker::walk_item(Item& item) {
     const Frame& frame = item.frame;
     summary_.packets_in += 1;
     summary_.bytes_in += frame.size;
-    if (!summary_.first_packet || now_ < *summary_.first_packet) {
-        summary_.first_packet = now_;
+    if (!summary_.first_packet || frame.when < *summary_.first_packet) {
+        summary_.first_packet = frame.when;
     }
-    if (!summary_.last_packet || now_ > *summary_.last_packet) {
-        summary_.last_packet = now_;
+    if (!summary_.last_packet || frame.when > *summary_.last_packet) {
+        summary_.last_packet = frame.when;
     }
     item_ = &item;
     connection_ = nullptr;
@@ -409,8 +411,9 @@ void Worker::remark(Event event, const Item& item, const flow::Connection* conne
     if (early_limiter_.admit(event, now_, held_back_)) {
         report::append_anomaly(eve_text_, event, where_of(item, connection), eve_options_);
     }
-    journal_->stage({.order = order_, .when = now_, .kind = RecordKind::Alert, .event = event}, {},
-                    eve_text_);
+    journal_->stage(
+        {.order = order_, .when = wall_time(now_), .kind = RecordKind::Alert, .event = event}, {},
+        eve_text_);
 }
 
 void Worker::stage_alert(const report::Alert& alert, const report::Where& where, Event limit) {
@@ -422,8 +425,9 @@ void Worker::stage_alert(const report::Alert& alert, const report::Where& where,
     if (options_.writes_eve) {
         report::append_alert(eve_text_, alert, where, eve_options_);
     }
-    journal_->stage({.order = order_, .when = now_, .kind = RecordKind::Alert, .event = limit},
-                    text_, eve_text_);
+    journal_->stage(
+        {.order = order_, .when = wall_time(now_), .kind = RecordKind::Alert, .event = limit},
+        text_, eve_text_);
 }
 
 report::Summary Worker::summary() const {

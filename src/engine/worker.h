@@ -19,6 +19,7 @@
 
 #include "base/settings.h"
 #include "capture/block.h"
+#include "capture/way_out.h"
 #include "engine/item.h"
 #include "engine/journal.h"
 #include "engine/listeners.h"
@@ -67,6 +68,11 @@ public:
 
     // Walks the frames of `block` that belong to this worker. Stops early when `stop` is set.
     void walk(std::span<Frame> frames, Journal& journal, const std::atomic<bool>& stop);
+    // Live: from now on what leaves goes there too, at once.
+    void set_way_out(capture::WayOut* way_out) { way_out_ = way_out; }
+    // Live: frames carry wall time; timers run by a clock that is so much behind it and never
+    // jumps, which is also pass_time()'s.
+    void set_wall_offset(Duration offset) { wall_offset_ = offset; }
     // Live: lets timers run out up to `now`, which is not before the last frame's time.
     void pass_time(Instant now, Journal& journal);
     // Live: when pass_time() has something to do at the earliest; the far future: nothing waits.
@@ -188,7 +194,8 @@ private:
     void run_down_hooks(Item& item, flow::Connection* connection);
     void run_transport_down_hooks(Item& item, flow::Connection* connection);
     void run_network_down_hooks(Item& item);
-    void write(const Item& item);
+    void write(const Item& item, const flow::Connection* connection);
+    [[nodiscard]] Instant wall_time(Instant at) const { return at + wall_offset_; }
     void send_pending();
     void account(const Item& item);
     [[nodiscard]] std::string comment_of(const Item& item) const;
@@ -255,6 +262,8 @@ private:
     report::EveOptions eve_options_;
 
     // What the walk of one packet shares between its parts.
+    capture::WayOut* way_out_ = nullptr;
+    Duration wall_offset_{};
     Journal* journal_ = nullptr;
     Order order_;
     Instant now_;

@@ -41,9 +41,10 @@ bool Worker::log(report::LogLevel level, std::string_view module, std::string_vi
         return false;
     }
     text_.clear();
-    report::append_log(text_, {.when = now_, .level = level, .module = module, .text = text},
+    report::append_log(text_,
+                       {.when = wall_time(now_), .level = level, .module = module, .text = text},
                        options_.log_style);
-    journal_->stage({.order = order_, .when = now_, .kind = RecordKind::Log}, text_);
+    journal_->stage({.order = order_, .when = wall_time(now_), .kind = RecordKind::Log}, text_);
     return true;
 }
 
@@ -53,7 +54,7 @@ bool Worker::print(std::string_view line) {
     }
     text_.clear();
     report::append_print(text_, line, options_.out_style);
-    journal_->stage({.order = order_, .when = now_, .kind = RecordKind::Print}, text_);
+    journal_->stage({.order = order_, .when = wall_time(now_), .kind = RecordKind::Print}, text_);
     return true;
 }
 
@@ -86,7 +87,7 @@ std::uint64_t Worker::alert(report::Alert& alert) {
         where = where_of(*item_, connection_);
         alert.blocked = item_->dropped && !options_.settings.pass_through;
     } else {
-        where.when = now_;
+        where.when = wall_time(now_);
         if (connection_ != nullptr) {
             fill_where(where, *connection_);
         }
@@ -285,6 +286,9 @@ bool Worker::checksum_ok(std::uint32_t slot, bool transport) {
     const FrameOf frame = frame_of(slot);
     const wire::Headers& headers = frame.headers;
     if (transport) {
+        if (slot == 0 && item_->frame.checksum != FrameChecksum::Unknown && !item_->changed) {
+            return true;  // Its source says so, or it will be computed by whoever sends it.
+        }
         const auto check = wire::verify_transport(headers, frame.bytes);
         return check == wire::ChecksumCheck::Right || check == wire::ChecksumCheck::Absent;
     }
@@ -489,13 +493,14 @@ void Worker::choose_dissector(std::string_view name) {
     if (number == kHttpDissector) {
         text_.clear();
         report::append_log(text_,
-                           {.when = now_,
+                           {.when = wall_time(now_),
                             .level = report::LogLevel::Info,
                             .module = "http",
                             .text = "http is not dissected yet: its streams pass on unread"},
                            options_.log_style);
-        journal_->stage({.order = order_, .when = now_, .kind = RecordKind::Log, .once = true},
-                        text_);
+        journal_->stage(
+            {.order = order_, .when = wall_time(now_), .kind = RecordKind::Log, .once = true},
+            text_);
     }
 }
 

@@ -15,6 +15,13 @@ namespace haka {
 
 enum class Verdict : std::uint8_t { Undecided, Pass, Drop };
 
+// What the source of a frame knows about its transport checksum.
+enum class FrameChecksum : std::uint8_t {
+    Unknown,
+    Verified,  // Somebody before us has found it right.
+    Partial    // Not computed yet: its field holds the sum of the pseudo header alone.
+};
+
 // A record as the capture side found it. `bytes` stay valid, and may be written, until the block
 // (or batch) that it came with is given back.
 struct Frame {
@@ -25,7 +32,8 @@ struct Frame {
     std::uint64_t number = 0;  // 1-based place in the whole input.
     std::uint32_t interface = 0;
     LinkType link = LinkType::Ethernet;
-    std::uint16_t worker = 0;  // Index of the one that walks it.
+    std::uint8_t worker = 0;  // Index of the one that walks it.
+    FrameChecksum checksum = FrameChecksum::Unknown;
 
     [[nodiscard]] ByteView bytes() const { return {data, size}; }
     [[nodiscard]] MutableByteView mutable_bytes() const { return {data, size}; }

@@ -1,0 +1,267 @@
+// Tested by: packet_socket_test.cc
+#include "capture/packet_pair.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <functional>
+#include <net/if.h>
+#include <net/if_arp.h>
+
+#include <sys/ioctl.h>
+#include <system_error>
+#include <unistd.h>
+
+#include "capture/offload.h"
+
+namespace haka::capture {
+namespace {
+
+constexpr std::size_t kFramesOfSide = 64;  // In a batch.
+constexpr std::uint32_t kLinkHeaderMax = 14 + 4;
+
+class PacketPair final : public LiveSource {
+public:
+    PacketPair(const PacketPairOptions& options, std::uint32_t worker)
+        : names_{options.interface, options.peer},
+          sides_(options.peer.empty() ? 1 : 2),
+          stride_(options.workers),
+          worker_(static_cast<std::uint8_t>(worker)),
+          number_(1 + worker) {
+        frames_.reserve(kFramesOfSide * 2);
+        offloads_.reserve(kFramesOfSide * 2);
+    }
+
+    [[nodiscard]] std::string open(const PacketPairOptions& options, std::uint16_t group);
+    void begin() const;
+
+    std::span<Frame> receive(Instant wall) override;
+    void pass(const Frame& frame) override;
+    void send(const Frame& frame, Leaving leaving) override;
+    void finish_batch() override;
+    std::span<const pollfd> ready_fds() const override { return {fds_.data(), sides_}; }
+    std::vector<std::string> look_after() override;
+    const std::string& failure() const override { return failure_; }
+
+private:
+    void take(std::uint32_t side, Instant wall);
+    void look_at(std::uint32_t side, std::vector<std::string>& said);
+    [[nodiscard]] std::size_t place_of(const Frame& frame) const;
+    [[nodiscard]] bool is_ring_frame(const Frame& frame) const {
+        const std::size_t place = place_of(frame);
+        return place < frames_.size() && frames_[place].data == frame.data;
+    }
+
+    std::array<std::string, 2> names_;
+    std::size_t sides_;
+    std::array<PacketSocket, 2> sockets_;
+    std::array<pollfd, 2> fds_{};
+    std::array<std::uint32_t, 2> frame_max_{};
+    std::array<bool, 2> is_down_{};
+    std::uint64_t stride_;
+    std::uint8_t worker_;
+    std::uint64_t number_;  // Of the batch's first frame.
+    std::vector<Frame> frames_;
+    std::vector<Offload> offloads_;
+    std::string failure_;
+};
+
+// Interface properties by the name in `request`; false: it is gone.
+bool ask(int fd, unsigned long what, const std::string& name, ifreq& request) {
+    request = {};
+    name.copy(static_cast<char*>(request.ifr_name), IFNAMSIZ - 1);
+    return ioctl(fd, what, &request) == 0;
+}
+
+std::string PacketPair::open(const PacketPairOptions& options, std::uint16_t group) {
+    for (std::size_t side = 0; side < sides_; ++side) {
+        std::string error =
+            sockets_.at(side).open({.interface = names_.at(side),
+                                    .settings = options.settings,
+                                    .sends = sides_ == 2,
+                                    .workers = options.workers,
+                                    .group = static_cast<std::uint16_t>(group + side)});
+        if (!error.empty()) {
+            return error;
+        }
+        const int fd = sockets_.at(side).fd();
+        fds_.at(side) = {.fd = fd, .events = POLLIN, .revents = 0};
+        ifreq request{};
+        if (!ask(fd, SIOCGIFHWADDR, names_.at(side), request) ||
+            (request.ifr_hwaddr.sa_family != ARPHRD_ETHER &&
+             request.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)) {
+            return fmt::format("{}: not an Ethernet interface", names_.at(side));
+        }
+        std::vector<std::string> said;
+        look_at(static_cast<std::uint32_t>(side), said);
+        is_down_.at(side) = false;  // Is said when the run goes on.
+    }
+    return {};
+}
+
+void PacketPair::begin() const {
+    for (std::size_t side = 0; side < sides_; ++side) {
+        sockets_.at(side).begin();
+    }
+}
+
+std::size_t PacketPair::place_of(const Frame& frame) const {
+    return frame.number < number_ ? SIZE_MAX : (frame.number - number_) / stride_;
+}
+
+void PacketPair::take(std::uint32_t side, Instant wall) {
+    std::uint64_t bytes = 0;
+    std::uint64_t count = 0;
+    for (; count < kFramesOfSide; ++count) {
+        const std::optional<RingFrame> found = sockets_.at(side).next();
+        if (!found) {
+            break;
+        }
+        const auto size = static_cast<std::uint32_t>(found->bytes.size());
+        if (size < found->size_on_wire) {
+            counts_.cut.add(1);
+            if (sides_ == 2) {
+                continue;  // Half a frame is none.
+            }
+        }
+        const std::uint8_t flags = found->offload.flags;
+        frames_.push_back(
+            {.data = found->bytes.data(),
+             .size = size,
+             .original_size = found->size_on_wire,
+             .when = wall,
+             .number = number_ + frames_.size() * stride_,
+             .interface = side,
+             .worker = worker_,
+             .checksum = (flags & Offload::kNeedsChecksum) != 0 ? FrameChecksum::Partial
+                         : (flags & Offload::kVerified) != 0    ? FrameChecksum::Verified
+                                                                : FrameChecksum::Unknown});
+        offloads_.push_back(found->offload);
+        offloads_.back().flags = flags & Offload::kNeedsChecksum;
+        bytes += size;
+    }
+    if (count != 0) {
+        counts_.packets.add(count);
+        counts_.bytes.add(bytes);
+    }
+}
+
+std::span<Frame> PacketPair::receive(Instant wall) {
+    for (std::uint32_t side = 0; side < sides_; ++side) {
+        take(side, wall);
+    }
+    return frames_;
+}
+
+void PacketPair::pass(const Frame& frame) {
+    if (sides_ != 2) {
+        return;
+    }
+    if (!is_ring_frame(frame)) {
+        send(frame, {});
+        return;
+    }
+    counts_.passed.add(1);
+    sockets_.at(1 - (frame.interface & 1U)).send(frame.bytes(), offloads_[place_of(frame)]);
+}
+
+void PacketPair::send(const Frame& frame, Leaving leaving) {
+    if (sides_ != 2) {
+        return;
+    }
+    const std::size_t to = 1 - (frame.interface & 1U);
+    const std::size_t place = leaving.origin == Origin::Packet ? place_of(frame) : SIZE_MAX;
+    const std::uint16_t segment_size =
+        place < offloads_.size() && offloads_[place].segment_size != 0
+            ? offloads_[place].segment_size
+            : leaving.segment_size;
+    const Offload offload =
+        describe_offload(frame, {.frame_max = frame_max_.at(to), .segment_size = segment_size});
+    counts_.sent.add(1);
+    if (is_ring_frame(frame)) {
+        sockets_.at(to).send(frame.bytes(), offload);
+    } else {
+        sockets_.at(to).send_copy(frame.bytes(), offload);
+    }
+}
+
+void PacketPair::finish_batch() {
+    for (std::size_t side = 0; side < sides_; ++side) {
+        if (const std::uint64_t refused = sockets_.at(side).flush(); refused != 0) {
+            counts_.refused.add(refused);
+        }
+    }
+    for (std::size_t side = 0; side < sides_; ++side) {
+        sockets_.at(side).release();
+    }
+    number_ += frames_.size() * stride_;
+    frames_.clear();
+    offloads_.clear();
+}
+
+void PacketPair::look_at(std::uint32_t side, std::vector<std::string>& said) {
+    const std::string& name = names_.at(side);
+    const int fd = sockets_.at(side).fd();
+    const std::uint64_t lost = sockets_.at(side).take_lost();
+    if (lost != 0) {
+        if (counts_.kernel_lost.get() == 0) {
+            said.push_back(
+                fmt::format("{}: frames come faster than they are walked: some are "
+                            "lost; more workers (-j) or live.ring_frames may help",
+                            name));
+        }
+        counts_.kernel_lost.add(lost);
+    }
+    (void)sockets_.at(side).take_error();  // Else poll() would never wait again.
+    ifreq request{};
+    if (static_cast<int>(if_nametoindex(name.c_str())) != sockets_.at(side).index()) {
+        failure_ = fmt::format("{}: the interface is gone", name);
+        return;
+    }
+    if (ask(fd, SIOCGIFMTU, name, request)) {
+        frame_max_.at(side) = static_cast<std::uint32_t>(request.ifr_mtu) + kLinkHeaderMax;
+    }
+    if (ask(fd, SIOCGIFFLAGS, name, request)) {
+        const bool down = (static_cast<unsigned>(request.ifr_flags) & IFF_UP) == 0;
+        if (down != is_down_.at(side)) {
+            said.push_back(fmt::format("{}: the interface is {}", name,
+                                       down ? "down; waiting for it" : "up again"));
+        }
+        is_down_.at(side) = down;
+    }
+}
+
+std::vector<std::string> PacketPair::look_after() {
+    std::vector<std::string> said;
+    for (std::uint32_t side = 0; side < sides_; ++side) {
+        look_at(side, said);
+    }
+    return worker_ == 0 ? said : std::vector<std::string>();
+}
+
+}  // namespace
+
+LiveSources open_packet_pair(const PacketPairOptions& options) {
+    LiveSources made;
+    // Two for each process: others may look at the same interfaces.
+    const auto group = static_cast<std::uint16_t>(static_cast<unsigned>(getpid()) * 2U);
+    std::vector<const PacketPair*> pairs;
+    for (std::uint32_t worker = 0; worker < options.workers; ++worker) {
+        auto pair = std::make_unique<PacketPair>(options, worker);
+        if (made.error = pair->open(options, group); !made.error.empty()) {
+            made.sources.clear();
+            return made;
+        }
+        pairs.push_back(pair.get());
+        made.sources.push_back(std::move(pair));
+    }
+    std::ranges::for_each(pairs, &PacketPair::begin);
+    for (const std::string& name : {options.interface, options.peer}) {
+        if (!name.empty()) {
+            made.interfaces.push_back({.link = LinkType::Ethernet, .name = name});
+        }
+    }
+    return made;
+}
+
+}  // namespace haka::capture

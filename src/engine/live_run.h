@@ -1,0 +1,79 @@
+// One run over live traffic: a worker for each source, in a thread of its own, until somebody asks
+// it to stop. The calling thread runs no Lua: it writes what the workers say, watches for a rule
+// that hangs, and looks after signals.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "capture/file_sink.h"
+#include "capture/file_writer.h"
+#include "engine/live_worker.h"
+#include "engine/merger.h"
+#include "engine/rule_watch.h"
+#include "engine/run.h"
+
+namespace haka::engine {
+
+class LiveRun {
+public:
+    // All must outlive this.
+    LiveRun(const RunOptions& options, const Sinks& sinks, const StopFlag& stop);
+
+    // Loads the policy and opens the sources. Nothing is let in before go().
+    [[nodiscard]] bool open();
+    // Called by go()'s thread some 50 times a second.
+    void set_on_turn(std::function<void()> on_turn) { on_turn_ = std::move(on_turn); }
+    // Until the end; once.
+    [[nodiscard]] RunOutcome go();
+
+    [[nodiscard]] std::span<const std::unique_ptr<LiveWorker>> workers() const { return workers_; }
+    [[nodiscard]] const std::vector<capture::Interface>& interfaces() const { return interfaces_; }
+
+private:
+    using Clock = RuleWatch::Clock;
+
+    [[nodiscard]] std::string open_parts();
+    [[nodiscard]] std::string open_files();
+    void turn();
+    void write_records();
+    void tell(const std::string& line);
+    void tell_once(bool& told, const std::string& line);
+    void look_at_rules();
+    void abandon(const RuleWatch::Hang& hung);
+    void stop_workers();
+    void reopen_files();
+    void finish();
+    [[nodiscard]] bool is_any_running() const;
+    void fail(const std::string& line);
+
+    const RunOptions& options_;
+    const Sinks& sinks_;
+    const StopFlag& stop_;
+    std::vector<capture::Interface> interfaces_;
+    std::vector<std::unique_ptr<LiveWorker>> workers_;
+    std::vector<std::thread> threads_;
+    std::unique_ptr<capture::FileWriter> writer_;
+    std::unique_ptr<capture::FileSink> eve_;
+    std::unique_ptr<Merger> merger_;
+    std::optional<RuleWatch> watch_;
+    std::function<void()> on_turn_;
+    std::vector<std::uint8_t> records_;
+    Clock::time_point start_;
+    Clock::time_point flushed_;
+    std::optional<Clock::time_point> stopping_since_;
+    int reopened_ = 0;
+    bool told_lost_ = false;
+    bool told_problem_ = false;
+    RunOutcome outcome_;
+};
+
+// As run(), over live traffic.
+[[nodiscard]] RunOutcome run_live(const RunOptions& options, const Sinks& sinks,
+                                  const StopFlag& stop);
+
+}  // namespace haka::engine
