@@ -97,7 +97,7 @@ void add_live(std::vector<Setting>& table, LiveSettings& live, NfqueueSettings& 
         table.emplace_back("nfqueue", key, std::move(set));
     };
     add("length_max", count(nfqueue.length_max, {.min = 1, .max = kManyPackets}));
-    add("copy_range", size(nfqueue.copy_range, {.min = 128, .max = 65'535}));
+    add("copy_range", size(nfqueue.copy_range, {.min = 128, .max = 65'531}));
     add("socket_buffer", size(nfqueue.socket_buffer, {.min = 65'536, .max = kGibibyte}));
     add("mark", count(nfqueue.mark, {.min = 1, .max = UINT32_MAX}));
     add("fail_open", yes_or_no(nfqueue.fail_open));

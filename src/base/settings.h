@@ -79,7 +79,7 @@ struct LiveSettings {
 // Section [nfqueue]
 struct NfqueueSettings {
     std::uint32_t length_max = 4096;  // Packets that wait in the kernel, per queue.
-    std::uint32_t copy_range = 65535;
+    std::uint32_t copy_range = 65531;
     std::uint32_t socket_buffer = 64U << 20;
     std::uint32_t mark = 0x48616b61;  // Of packets that are sent by us: they bypass the queue.
     bool fail_open = false;           // A full queue's packets pass unlooked.

@@ -157,13 +157,13 @@ std::string Nfqueue::bind_queue() {
     }
     messages_.clear();
     if (answer < 0) {
-        const bool busy = errno == EBUSY;
-        return fmt::format(
-            "queue {}: {}{}", queue_, std::generic_category().message(errno),
-            busy ? "; another program reads it: end that one, or use another queue (the rule's "
-                   "--queue-num)"
-            : errno == EPERM ? "; run as root, or with the capability CAP_NET_ADMIN"
-                             : "");
+        // Who may not bind at all has been told so before.
+        const bool busy = errno == EBUSY || errno == EPERM;
+        return busy ? fmt::format(
+                          "queue {}: another program reads it: end that one, or use "
+                          "another queue (the rule's --queue-num)",
+                          queue_)
+                    : fmt::format("queue {}: {}", queue_, std::generic_category().message(errno));
     }
     (void)messages_.add_copy_mode(settings_.copy_range);
     tell_kernel();
@@ -248,7 +248,8 @@ void Nfqueue::send(const Frame& frame, Leaving leaving) {
         kept.data = bytes.data();
     }
     if (leaving.origin == Origin::Packet && place != SIZE_MAX &&
-        queued_[place].fate == Fate::Drop && !queued_[place].packet.is_joined) {
+        queued_[place].fate == Fate::Drop && !queued_[place].packet.is_joined &&
+        kept.size <= QueueMessages::kReplacementMax) {
         if (kept.checksum == FrameChecksum::Partial) {
             complete_checksum(wire::find_headers(kept.link, kept.bytes()), kept.mutable_bytes());
         }

@@ -139,6 +139,9 @@ bool QueueMessages::add_verdicts(std::uint32_t id, bool accept) {
 }
 
 bool QueueMessages::add_verdict(const Verdict& verdict) {
+    if (verdict.replacement.size() > kReplacementMax) {
+        return false;
+    }
     nlmsghdr* const message =
         begin(NFQNL_MSG_VERDICT, 0, kSmallMessage + verdict.replacement.size());
     if (message == nullptr) {

@@ -38,6 +38,8 @@ public:
     [[nodiscard]] bool add_copy_mode(std::uint32_t range);
     // Of all packets up to `id` that have none yet.
     [[nodiscard]] bool add_verdicts(std::uint32_t id, bool accept);
+    // An attribute's size is a 16-bit number, its own header counted.
+    static constexpr std::size_t kReplacementMax = 65'531;
     struct Verdict {
         std::uint32_t id = 0;
         bool accept = false;

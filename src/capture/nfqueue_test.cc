@@ -33,13 +33,16 @@ TEST(QueueMessagesTest, MessagesStandBehindEachOther) {
 
 TEST(QueueMessagesTest, WhatFindsNoRoomLeavesTheOthersAlone) {
     QueueMessages messages(0);
-    const std::vector<std::uint8_t> longest(65'535, 'x');
+    const std::vector<std::uint8_t> longest(65'531, 'x');
     ASSERT_TRUE(messages.add_verdict({.id = 1, .accept = true, .replacement = longest}));
     ASSERT_TRUE(messages.add_verdict({.id = 2, .accept = true, .replacement = longest}));
     const std::size_t size = messages.bytes().size();
     EXPECT_FALSE(messages.add_verdict({.id = 3, .accept = true, .replacement = longest}));
     EXPECT_EQ(messages.bytes().size(), size);
     EXPECT_TRUE(messages.add_verdicts(3, false));
+    messages.clear();
+    const std::vector<std::uint8_t> longer(65'532, 'x');
+    EXPECT_FALSE(messages.add_verdict({.id = 1, .accept = true, .replacement = longer}));
 }
 
 TEST(QueueMessagesTest, AMessageThatIsNoPacketIsNone) {
@@ -65,8 +68,8 @@ TEST(NfqueueTest, AQueueThatAnotherReadsIsRefusedByName) {
     EXPECT_EQ(first.sources.size(), 2U);
     const LiveSources second = open_nfqueues({.first = 5, .workers = 1, .settings = {}});
     EXPECT_EQ(second.error,
-              "queue 5: Device or resource busy; another program reads it: end that one, or use "
-              "another queue (the rule's --queue-num)");
+              "queue 5: another program reads it: end that one, or use another queue (the rule's "
+              "--queue-num)");
 }
 
 }  // namespace

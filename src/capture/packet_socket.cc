@@ -26,9 +26,13 @@ namespace {
 constexpr std::size_t kPlaceSize = 66'048;
 constexpr std::size_t kBlockSize = 1U << 20;
 constexpr std::size_t kCopiesSize = 1U << 20;
+constexpr std::size_t kSenderAt = (sizeof(tpacket2_hdr) + 15) / 16 * 16;  // In a place.
 constexpr std::size_t kTagSize = 4;
 constexpr std::size_t kAddressesSize = 12;
 constexpr std::uint32_t kReserve = 16;  // Room for a tag in front of a frame.
+// PACKET_FANOUT_FLAG_IGNORE_OUTGOING, which older headers lack: what is set for a socket doesn't
+// count in a group.
+constexpr std::uint32_t kIgnoreOutgoing = 0x4000;
 constexpr int kRoomPatience_ms = 1;
 constexpr int kRoomTriesMax = 4;
 
@@ -44,6 +48,12 @@ std::string failed(const std::string& interface, std::string_view what, std::str
 
 tpacket2_hdr* header_at(std::uint8_t* place) {
     return static_cast<tpacket2_hdr*>(static_cast<void*>(place));
+}
+
+bool is_outgoing(const std::uint8_t* place) {
+    sockaddr_ll address{};
+    std::memcpy(&address, place + kSenderAt, sizeof address);
+    return address.sll_pkttype == PACKET_OUTGOING;
 }
 
 // The card or driver took the tag out of the frame: its bytes are those of the wire again.
@@ -122,7 +132,8 @@ std::string PacketSocket::prepare(const Options& options) {
     if (!set(fd_, SO_SNDBUFFORCE, buffer, SOL_SOCKET) && !set(fd_, SO_SNDBUF, buffer, SOL_SOCKET)) {
         return failed(options.interface, "send buffer", "; lower live.send_buffer");
     }
-    if (options.sends) {
+    sends_ = options.sends;
+    if (sends_) {
         offloads_.resize(kQueueMax);
         parts_.resize(kQueueMax * 2);
         heads_.resize(kQueueMax);
@@ -158,7 +169,9 @@ std::string PacketSocket::make_ring(const Options& options) {
 }
 
 std::string PacketSocket::join_group(const Options& options) {
-    const std::uint32_t group = options.group | std::uint32_t{PACKET_FANOUT_CBPF} << 16;
+    const std::uint32_t group =
+        options.group | (std::uint32_t{PACKET_FANOUT_CBPF} | (options.sends ? kIgnoreOutgoing : 0))
+                            << 16;
     std::vector<sock_filter> code = spread_program();
     const sock_fprog program{.len = static_cast<unsigned short>(code.size()),
                              .filter = code.data()};
@@ -184,6 +197,9 @@ std::optional<RingFrame> PacketSocket::next() {
     }
     next_ = next_ + 1 == places_ ? 0 : next_ + 1;
     held_ += 1;
+    if (sends_ && is_outgoing(at)) {  // Of a kernel that doesn't know kIgnoreOutgoing.
+        return next();
+    }
     RingFrame frame{.bytes = {at + header->tp_mac, header->tp_snaplen},
                     .size_on_wire = header->tp_len};
     std::memcpy(&frame.offload, frame.bytes.data() - sizeof frame.offload, sizeof frame.offload);

@@ -77,6 +77,7 @@ private:
 
     int fd_ = -1;
     int index_ = 0;
+    bool sends_ = true;
     std::uint8_t* ring_ = nullptr;
     std::size_t ring_size_ = 0;
     std::size_t block_size_ = 0;

@@ -60,7 +60,7 @@ private:
     std::string failure_;
 };
 
-// An ICMP echo request that says `text`.
+// An IPv4 packet without a payload worth the name.
 std::vector<std::uint8_t> make_packet(std::uint8_t protocol) {
     std::vector<std::uint8_t> packet(28);
     packet[0] = 0x45;
@@ -116,7 +116,9 @@ protected:
 };
 
 TEST_F(LiveWorkerTest, WhatWaitsIsWalkedBeforeTheEnd) {
-    start("haka.rule{ hooks = { 'udp-up' }, eval = function(self, pkt) pkt:drop() end }");
+    start(
+        "haka.rule{ hooks = { 'ipv4-up' }, eval = function(self, pkt) "
+        "if pkt.proto == 17 then pkt:drop() end end }");
     source_->give({make_packet(1), make_packet(17), make_packet(1)});
     source_->give({make_packet(17)});
     run_to_end();
