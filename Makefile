@@ -24,8 +24,9 @@ FUZZ_PACKAGES := clang-14 libclang-rt-14-dev llvm-14 python3
 BENCH_PACKAGES := libnids-dev libtins-dev nginx-light curl apache2-utils openssh-server openssh-client \
     iproute2 ethtool tcpdump python3
 
-LIVE_PACKAGES := nginx-light curl openssh-server openssh-client iproute2 ethtool tcpdump python3
-# See tests/live/live.py --help.
+LIVE_PACKAGES := nginx-light curl openssh-server openssh-client iproute2 ethtool tcpdump python3 \
+    iptables iperf3 wrk nmap
+# See tests/live/live.py --help, and tests/live/sources.py, which runs before it.
 LIVE_OPTIONS ?=
 
 DEBUG := build/debug
@@ -93,8 +94,9 @@ tsan: setup-test
 live: setup
 	@tools/install-packages.sh $(LIVE_PACKAGES)
 	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
-	@cmake --build $(RELEASE) -j $(JOBS) --target live_bridge
+	@cmake --build $(RELEASE) -j $(JOBS) --target live_bridge haka
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	    for source in pair queue; do $$as_root tests/live/sources.py --source $$source $(RELEASE)/haka; done; \
 	    $$as_root tests/live/live.py $(LIVE_OPTIONS) $(RELEASE)/tests/live_bridge
 
 proof: setup-test
