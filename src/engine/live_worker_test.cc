@@ -179,7 +179,7 @@ TEST_F(LiveWorkerTest, RecordsThatNobodyTakesAreThrownAwayAndCounted) {
 }
 
 TEST_F(LiveWorkerTest, AFatalPolicyEndsIt) {
-    start("haka.rule{ hooks = { 'ipv4-up' }, eval = function() haka.log.fatal('no') end }");
+    start("haka.rule{ hooks = { 'ipv4-up' }, eval = function() haka.log.fatal('test', 'no') end }");
     source_->give({make_packet(1)});
     live_->run();
     EXPECT_TRUE(live_->worker().is_fatal());
