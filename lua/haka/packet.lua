@@ -27,6 +27,7 @@ local STATUS = {
     [14] = "the stream has ended: its FIN has left",
     [16] = "no stream is at hand",
     [18] = "all stream memory is in use (tcp.stream_memory_max)",
+    [19] = "this packet has none: marks belong to captured packets of --nfqueue",
     [17] = "too many bytes are unacknowledged (tcp.edited_bytes_max)",
 }
 
@@ -163,6 +164,22 @@ function layer.behind_ip(p)
     return registered and registered.name or PROTOCOLS[p.protocol]
 end
 
+-- The kernel's mark of the packet behind a handle of `class`: a getter and a setter.
+function layer.mark_access(class)
+    local function get(self)
+        packet_of(self, class)
+        return api.packet_mark(context, self.slot_)
+    end
+    local function set(self, value)
+        local what = class .. ".mark"
+        writable(self, class)
+        core.check_integer(what, value, 0, 4294967295)
+        layer.check(api.packet_set_mark(context, self.slot_, value), what)
+    end
+    return get, set
+end
+local get_mark, set_mark = layer.mark_access("raw")
+
 local raw_ref = core.class("struct haka_raw_ref", layer.add_common {
     fields = "const uint32_t slot_; const uint32_t generation_;",
     name = "raw",
@@ -174,7 +191,9 @@ local raw_ref = core.class("struct haka_raw_ref", layer.add_common {
             return version == 4 and "ipv4" or version == 6 and "ipv6" or nil
         end,
         number = function(self) return tonumber(packet_of(self, "raw").number) end,
+        mark = get_mark,
     },
+    set = { mark = set_mark },
     methods = {
         accept = function(self) packet_of(self, "raw") context.ended = 1 end,
         resize = function(self, size)

@@ -40,6 +40,8 @@ public:
     std::span<Frame> receive(Instant wall) override;
     void pass(const Frame& frame) override;
     void send(const Frame& frame, Leaving leaving) override;
+    std::optional<std::uint32_t> mark(const Frame& frame) const override;
+    bool set_mark(const Frame& frame, std::uint32_t mark) override;
     void finish_batch() override;
     std::span<const pollfd> ready_fds() const override { return {&ready_, 1}; }
     std::vector<std::string> look_after() override;
@@ -50,6 +52,7 @@ private:
         QueuedPacket packet;
         Fate fate = Fate::Drop;
         ByteView replacement{};
+        std::optional<std::uint32_t> mark{};  // A new one.
     };
     // Leaves by the raw socket, behind the verdict of packet `behind` of the batch; SIZE_MAX:
     // first.
@@ -267,6 +270,23 @@ void Nfqueue::send(const Frame& frame, Leaving leaving) {
     raw_.push_back({.behind = at_hand_, .frame = kept, .payload_max = most});
 }
 
+std::optional<std::uint32_t> Nfqueue::mark(const Frame& frame) const {
+    const std::size_t place = place_of(frame);
+    if (place == SIZE_MAX) {
+        return std::nullopt;
+    }
+    return queued_[place].mark.value_or(queued_[place].packet.mark);
+}
+
+bool Nfqueue::set_mark(const Frame& frame, std::uint32_t mark) {
+    const std::size_t place = place_of(frame);
+    if (place == SIZE_MAX) {
+        return false;
+    }
+    queued_[place].mark = mark;
+    return true;
+}
+
 // Bytes that stay until the batch is finished; empty: there is no room.
 MutableByteView Nfqueue::copy(ByteView bytes) {
     if (kCopiesMax - copied_ < bytes.size()) {
@@ -290,16 +310,18 @@ void Nfqueue::send_raw(const Raw& raw) {
 void Nfqueue::give_verdicts(std::size_t from, std::size_t to) {
     for (std::size_t i = from; i < to; ++i) {
         const Queued& queued = queued_[i];
-        const bool goes_on = i + 1 < to && queued_[i + 1].fate == queued.fate;
-        if (queued.fate != Fate::Replace && goes_on) {
+        const bool is_alone = queued.fate == Fate::Replace || queued.mark;
+        const bool goes_on =
+            i + 1 < to && !queued_[i + 1].mark && queued_[i + 1].fate == queued.fate;
+        if (!is_alone && goes_on) {
             continue;
         }
-        const auto add = [this, &queued] {
-            return queued.fate == Fate::Replace
-                       ? messages_.add_verdict({.id = queued.packet.id,
-                                                .accept = true,
-                                                .replacement = queued.replacement})
-                       : messages_.add_verdicts(queued.packet.id, queued.fate == Fate::Pass);
+        const auto add = [this, &queued, is_alone] {
+            return is_alone ? messages_.add_verdict({.id = queued.packet.id,
+                                                     .accept = queued.fate != Fate::Drop,
+                                                     .mark = queued.mark,
+                                                     .replacement = queued.replacement})
+                            : messages_.add_verdicts(queued.packet.id, queued.fate == Fate::Pass);
         };
         if (!add()) {
             tell_kernel();

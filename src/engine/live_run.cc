@@ -78,6 +78,7 @@ std::string LiveRun::open_parts() {
         LoadedWorker loaded = load_worker(worker_options(adapted, i), stop_);
         if (loaded.worker == nullptr) {
             outcome_.must_abandon = loaded.hangs;
+            outcome_.failed = loaded.fatal;
             return loaded.error;
         }
         part.worker = std::move(loaded.worker);

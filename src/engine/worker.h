@@ -213,6 +213,8 @@ private:
     void packet_parse(std::uint32_t slot) override;
     bool checksum_ok(std::uint32_t slot, bool transport) override;
     void checksum_set(std::uint32_t slot, bool transport) override;
+    std::uint32_t packet_mark(std::uint32_t slot) override;
+    int packet_set_mark(std::uint32_t slot, std::uint32_t mark) override;
     std::uint32_t connection_touch() override;
     std::uint32_t connection_of(std::uint32_t slot, bool& from_client, bool& tombstone) override;
     int connection_new(std::uint32_t slot, std::uint32_t& connection) override;

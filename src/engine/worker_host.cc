@@ -313,6 +313,16 @@ void Worker::checksum_set(std::uint32_t slot, bool transport) {
     shown.changed = (shown.changed & ~done) | HAKA_CHANGED_BYTES;
 }
 
+std::uint32_t Worker::packet_mark(std::uint32_t slot) {
+    return slot == 0 && way_out_ != nullptr ? way_out_->mark(item_->frame).value_or(0) : 0;
+}
+
+int Worker::packet_set_mark(std::uint32_t slot, std::uint32_t mark) {
+    return slot == 0 && way_out_ != nullptr && way_out_->set_mark(item_->frame, mark)
+               ? HAKA_OK
+               : HAKA_NO_MARKS;
+}
+
 std::uint32_t Worker::connection_touch() {
     return connection_ == nullptr ? HAKA_NONE : touch(*connection_);
 }

@@ -39,7 +39,8 @@ enum {
     HAKA_SIGNED = 15, /* nothing was done: TCP-MD5 or TCP-AO */
     HAKA_NO_STREAM = 16,
     HAKA_EDIT_TOO_LARGE = 17,
-    HAKA_NO_STREAM_MEMORY = 18
+    HAKA_NO_STREAM_MEMORY = 18,
+    HAKA_NO_MARKS = 19
 };
 
 /* One packet lent to Lua. Slot 0 is the packet at hand; the others are packets that the policy made
@@ -128,6 +129,9 @@ struct haka_api {
     void (*packet_parse)(struct haka_context* c, uint32_t slot);
     int (*checksum_ok)(struct haka_context* c, uint32_t slot, int transport);
     void (*checksum_set)(struct haka_context* c, uint32_t slot, int transport);
+    /* The kernel's mark of the packet; 0 where its source has none. */
+    uint32_t (*packet_mark)(struct haka_context* c, uint32_t slot);
+    int (*packet_set_mark)(struct haka_context* c, uint32_t slot, uint32_t mark);
     uint32_t (*connection_touch)(struct haka_context* c);
     uint32_t (*connection_of)(struct haka_context* c, uint32_t slot, uint32_t* direction,
                               uint32_t* tombstone);

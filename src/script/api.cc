@@ -57,6 +57,14 @@ void checksum_set(haka_context* context, uint32_t slot, int transport) {
     host_of(context).checksum_set(slot, transport != 0);
 }
 
+uint32_t packet_mark(haka_context* context, uint32_t slot) {
+    return host_of(context).packet_mark(slot);
+}
+
+int packet_set_mark(haka_context* context, uint32_t slot, uint32_t mark) {
+    return host_of(context).packet_set_mark(slot, mark);
+}
+
 uint32_t connection_touch(haka_context* context) {
     if (context->connection == HAKA_NONE) {
         context->connection = host_of(context).connection_touch();
@@ -126,6 +134,8 @@ constexpr haka_api kApi = {
     .packet_parse = packet_parse,
     .checksum_ok = checksum_ok,
     .checksum_set = checksum_set,
+    .packet_mark = packet_mark,
+    .packet_set_mark = packet_set_mark,
     .connection_touch = connection_touch,
     .connection_of = connection_of,
     .connection_new = connection_new,

@@ -35,6 +35,9 @@ public:
     virtual void packet_parse(std::uint32_t slot) = 0;
     virtual bool checksum_ok(std::uint32_t slot, bool transport) = 0;
     virtual void checksum_set(std::uint32_t slot, bool transport) = 0;
+    // The kernel's mark; 0 and an error where the packet has none.
+    virtual std::uint32_t packet_mark(std::uint32_t slot) = 0;
+    virtual int packet_set_mark(std::uint32_t slot, std::uint32_t mark) = 0;
 
     virtual std::uint32_t connection_touch() = 0;
     virtual std::uint32_t connection_of(std::uint32_t slot, bool& from_client, bool& tombstone) = 0;

@@ -344,6 +344,29 @@ def workers(haka, kind):
             lab.run(tables, "-D", "FORWARD", "1")
 
 
+def marks(haka, kind):
+    """The kernel's mark is read and written, of packets that change too."""
+    policy = """haka.rule{ hooks = { "ipv4-up" }, eval = function(self, pkt)
+        if pkt.mark ~= %d then pkt:drop() return end
+        %s
+        if pkt.ttl %% 2 == 0 then pkt.tos = 4 end
+    end }"""
+    if isinstance(kind, Pair):
+        live = haka(policy % (0, "local ok = pcall(function() pkt.mark = 1 end) if ok then pkt:drop() end"))
+        client("ping", "-c", "1", "-W", "5", V4)
+        live.end()
+        return
+    rules = (("PREROUTING", "-j", "MARK", "--set-mark", "5"),
+             ("POSTROUTING", "-m", "mark", "!", "--mark", "7", "-j", "DROP"))
+    for rule in rules:
+        lab.run("iptables-legacy", "-t", "mangle", "-A", *rule)
+    live = haka(policy % (5, "pkt.mark = 7"))
+    for ttl in (63, 64):
+        client("ping", "-c", "2", "-i", "0.05", "-W", "5", "-t", ttl, V4)
+    live.end()
+    lab.run("iptables-legacy", "-t", "mangle", "-F")
+
+
 def looks_only(haka, kind):
     """One interface: both directions are seen, nothing is decided."""
     if not isinstance(kind, Pair):
@@ -425,7 +448,7 @@ def troubles(haka, kind):
     live.end()
 
 
-PARTS = (pings, tags, edits, servers, firewall, filtered, workers, looks_only, files, troubles)
+PARTS = (pings, tags, edits, servers, firewall, filtered, workers, marks, looks_only, files, troubles)
 
 
 class Runner:
