@@ -120,6 +120,10 @@ void Worker::leave(Item& item, flow::Connection& connection, const wire::Segment
         !pass_gaps(&item, connection)) {
         return;
     }
+    if (listener.bypassed && listener.lanes[0] == nullptr && listener.lanes[1] == nullptr) {
+        release_listener(connection);  // Nothing of it is edited or waits any more.
+        return;
+    }
     // Both streams were shown to their ends and acknowledged: nothing more can come of them, so a
     // connection in TIME_WAIT costs no more than one that nobody listened to.
     const bool complete = std::ranges::all_of(listener.buffers, [](const auto& buffer) {
