@@ -51,7 +51,7 @@ enum class Field : std::uint8_t {
 #undef HAKA_MODEL_ENUMERATOR
 };
 
-constexpr std::uint32_t kPolicyCount = 16;  // See policies.cc.
+constexpr std::uint32_t kPolicyCount = 17;  // See policies.cc.
 constexpr std::size_t kFieldCount = static_cast<std::size_t>(Field::Seed) + 1;
 constexpr std::array<std::uint32_t, kFieldCount> kFieldCounts = {
 #define HAKA_MODEL_COUNT(name, count) count,

@@ -139,6 +139,25 @@ haka.rule{ hooks = { 'tcp-connection-up' }, streamed = true, eval = function(sel
 end }
 )";
 
+// A readonly rule on either side of one that edits; what the one behind has seen stays so.
+constexpr std::string_view kKeepReadonly = R"(
+haka.rule{ hooks = { 'tcp-connection-up' }, readonly = true, eval = function(self, pkt)
+    pkt.stream:find('needle', true)
+end }
+replacing('a needle in a haystack')
+haka.rule{ hooks = { 'tcp-connection-up' }, readonly = true, eval = function(self, pkt)
+    local all, stream = pkt.connection.data or {}, pkt.stream
+    pkt.connection.data = all
+    local kept = all[pkt.direction]
+    if kept then
+        stream:seek(kept.mark, true)
+        assert(stream:peek(#kept.text) == kept.text)
+    end
+    stream:advance(math.max(stream:available() - 400, 0))
+    all[pkt.direction] = { mark = stream:mark(), text = stream:peek() }
+end }
+)";
+
 std::string same(std::string_view input) {
     return std::string(input);
 }
@@ -232,6 +251,7 @@ constexpr std::array<Policy, kPolicyCount> kPolicies = {{
     {"append at the end", kAppend, with_end},
     {"erase everything", kEraseAll, none_of_it},
     {"insert much", kInsertMuch, with_much},
+    {"replace, with readonly rules that keep bytes", kKeepReadonly, with_longer},
 }};
 
 }  // namespace
