@@ -249,7 +249,8 @@ void judge_segments(Input& input, Mode mode) {
         now.ns += input.byte() - 100;
 
         const flow::Connection before = connection;
-        const Judgement judgement = judge(connection, from_client, segment, now, settings, mode);
+        const Judgement judgement =
+            judge(connection, from_client, segment, now, {.settings = settings, .mode = mode});
         const flow::Half& sender = connection.half(from_client);
         check_half(before.halves[0], connection.halves[0], mode);
         check_half(before.halves[1], connection.halves[1], mode);

@@ -287,8 +287,7 @@ void Worker::send_resets(flow::Connection& connection, const Item* item) {
             seen.half(true).seen = true;  // The SYN itself is what is refused.
         }
     } else {
-        const auto& address = connection.key.low.address;
-        const bool is_ipv4 = address[10] == 0xff && address[11] == 0xff && address[0] == 0;
+        const bool is_ipv4 = connection.key.low.is_ipv4();
         reset_link_ = last_link_;
         reset_interface_ = last_interface_;
         link = wire::default_link_header(reset_link_, is_ipv4 ? Family::Ipv4 : Family::Ipv6);

@@ -7,14 +7,14 @@ namespace haka::engine {
 namespace {
 
 // Where a place in the stream lies after an edit: what comes in stands before it, or behind.
-double moved(double place, double at, double erased, double inserted, bool before) {
-    if (place < at || (place == at && !before)) {
+double moved(double place, const Listeners::Edit& edit, bool before) {
+    if (place < edit.at || (place == edit.at && !before)) {
         return place;
     }
-    if (place >= at + erased) {
-        return place + inserted - erased;
+    if (place >= edit.at + edit.erased) {
+        return place + edit.inserted - edit.erased;
     }
-    return before ? at + inserted : at;
+    return before ? edit.at + edit.inserted : edit.at;
 }
 
 }  // namespace
@@ -88,8 +88,7 @@ Listeners::Wanted Listeners::settle(Listener& listener, std::size_t half) const 
             .shown = static_cast<std::uint64_t>(std::max(shown, stream.base))};
 }
 
-void Listeners::follow_edit(Listener& listener, std::size_t half, std::uint32_t editor, double at,
-                            double erased, double inserted) const {
+void Listeners::follow_edit(Listener& listener, std::size_t half, const Edit& edit) const {
     haka_stream& stream = listener.streams.at(half);
     const stream::Outlet& outlet = listener.lanes.at(half)->outlet;
     const ByteView view = outlet.shown();
@@ -99,12 +98,12 @@ void Listeners::follow_edit(Listener& listener, std::size_t half, std::uint32_t 
     for (std::uint32_t i = 0; i < cursor_count_; ++i) {
         haka_cursor& cursor = stream.cursors[i];
         // Rules before the editor have let these bytes go; those behind it see what came in.
-        const bool before = i < editor;
+        const bool before = i < edit.editor;
         cursor.position =
-            i == editor ? at + inserted : moved(cursor.position, at, erased, inserted, before);
-        cursor.mark = moved(cursor.mark, at, erased, inserted, before);
-        cursor.tail = moved(cursor.tail, at, erased, inserted, before);
-        cursor.limit = moved(cursor.limit, at, erased, inserted, true);
+            i == edit.editor ? edit.at + edit.inserted : moved(cursor.position, edit, before);
+        cursor.mark = moved(cursor.mark, edit, before);
+        cursor.tail = moved(cursor.tail, edit, before);
+        cursor.limit = moved(cursor.limit, edit, true);
     }
 }
 

@@ -66,10 +66,15 @@ public:
 
     // Shows both directions' bytes to Lua; cursors that lie before them move up.
     void present(Listener& listener, std::size_t half) const;
-    // The rule of cursor `editor` put `inserted` bytes in the place of `erased` ones at `at`: all
-    // cursors of that direction follow, and its bytes are shown anew.
-    void follow_edit(Listener& listener, std::size_t half, std::uint32_t editor, double at,
-                     double erased, double inserted) const;
+    // The rule of cursor `editor` put `inserted` bytes in the place of `erased` ones at `at`.
+    struct Edit {
+        std::uint32_t editor = 0;
+        double at = 0;
+        double erased = 0;
+        double inserted = 0;
+    };
+    // All cursors of that direction follow, and its bytes are shown anew.
+    void follow_edit(Listener& listener, std::size_t half, const Edit& edit) const;
     // Offsets from which on bytes are still wanted.
     struct Wanted {
         std::uint64_t held = UINT64_MAX;   // By rules that may change them: they can't leave yet.

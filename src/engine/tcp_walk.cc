@@ -178,8 +178,9 @@ stream::Judgement Worker::judge(const Item& item, flow::Connection& connection,
     if (connection.listener != flow::kNoIndex) {
         shaper_.read_answer(connection, listeners_->at(connection.listener), from_client_, segment);
     }
-    stream::Judgement judgement = stream::judge(connection, from_client_, segment, now_,
-                                                options_.settings.tcp, options_.mode);
+    stream::Judgement judgement =
+        stream::judge(connection, from_client_, segment, now_,
+                      {.settings = options_.settings.tcp, .mode = options_.mode});
     judgement.trimmed = judgement.trimmed && !options_.settings.pass_through;
     return judgement;
 }
@@ -226,17 +227,7 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
         remark(judgement.event, item, &connection);
     }
     if (judgement.drop) {
-        drop(item, judgement.event);
-        depart(item, &connection);
-        if (judgement.event == Event::TcpTombstone) {
-            repeat_reset(item, connection, segment);
-        }
-        if (deserves_challenge(judgement.event, segment) && may_challenge(connection, now_)) {
-            Listener* const listener = connection.listener == flow::kNoIndex
-                                           ? nullptr
-                                           : &listeners_->at(connection.listener);
-            (void)shaper_.challenge(item, connection, listener, from_client_, now_);
-        }
+        turn_away(item, connection, segment, judgement.event);
         if (fresh && !connection.ended) {
             forget(connection);
         }
@@ -272,6 +263,21 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
     }
     if (judgement.reset && !connection.ended) {
         end(connection, judgement.reason, nullptr);
+    }
+}
+
+// A segment that isn't believed.
+void Worker::turn_away(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                       Event event) {
+    drop(item, event);
+    depart(item, &connection);
+    if (event == Event::TcpTombstone) {
+        repeat_reset(item, connection, segment);
+    }
+    if (deserves_challenge(event, segment) && may_challenge(connection, now_)) {
+        Listener* const listener =
+            connection.listener == flow::kNoIndex ? nullptr : &listeners_->at(connection.listener);
+        (void)shaper_.challenge(item, connection, listener, from_client_, now_);
     }
 }
 

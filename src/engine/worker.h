@@ -4,7 +4,8 @@
 //
 // The walk of a packet is in worker.cc (layers), tcp_walk.cc (connections), stream_walk.cc (their
 // bytes), connection_end.cc (timers and ends), departure.cc (down hooks, what leaves); what Lua
-// asks for is in worker_host.cc. What leaves in an edited connection is the Shaper's.
+// asks for is in worker_host.cc and connection_host.cc, what it says in worker_report.cc. What
+// leaves in an edited connection is the Shaper's.
 #pragma once
 
 #include <array>
@@ -121,9 +122,12 @@ private:
     void end_lost_layers(std::uint32_t slot, const haka_packet& before);
     bool finish_event(script::RunStatus status, Item* item);
     void drop(Item& item, Event reason) const;
-    void remark(Event event, const Item& item, const flow::Connection* connection);
+
+    // worker_report.cc
     [[nodiscard]] report::Where where_of(const Item& item,
                                          const flow::Connection* connection) const;
+    void fill_where(report::Where& where, const flow::Connection& connection) const;
+    void remark(Event event, const Item& item, const flow::Connection* connection);
     void stage_alert(const report::Alert& alert, const report::Where& where, Event limit);
 
     // tcp_walk.cc
@@ -137,6 +141,8 @@ private:
     void follow(Item& item, flow::Connection& connection, wire::Segment& segment);
     void carry_out(Item& item, flow::Connection& connection, const wire::Segment& segment,
                    const stream::Judgement& judgement);
+    void turn_away(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                   Event event);
     void trim(Item& item, const stream::Judgement& judgement);
     bool listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
                 const stream::Judgement& judgement);
@@ -200,7 +206,7 @@ private:
     void account(const Item& item);
     [[nodiscard]] std::string comment_of(const Item& item) const;
 
-    // worker_host.cc: script::Host
+    // worker_host.cc and connection_host.cc: script::Host
     bool log(report::LogLevel level, std::string_view module, std::string_view text) override;
     bool print(std::string_view line) override;
     std::uint64_t alert(report::Alert& alert) override;
@@ -231,7 +237,6 @@ private:
     [[nodiscard]] bool has_room(std::size_t bytes) const;
     [[nodiscard]] bool has_packet_memory(std::uint64_t more) const;
     [[nodiscard]] const std::vector<script::RuleInfo>& script_rules() const;
-    void fill_where(report::Where& where, const flow::Connection& connection) const;
     [[nodiscard]] std::uint32_t touch(flow::Connection& connection);
     [[nodiscard]] flow::Connection* script_connection(std::uint32_t slot);
     struct FrameOf {

@@ -19,6 +19,10 @@ struct Endpoint {
     std::array<std::uint8_t, 16> address{};
     std::uint16_t port = 0;
 
+    [[nodiscard]] bool is_ipv4() const {
+        return load_be64(address.data()) == 0 && load_be32(address.data() + 8) == 0xffff;
+    }
+
     friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 

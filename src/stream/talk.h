@@ -33,7 +33,8 @@ public:
     Judgement server(const Step& step) { return say(false, step); }
     Judgement say(bool from_client, const Step& step) {
         now.ns += 1000;
-        return judge(connection, from_client, segment_of(from_client, step), now, settings, mode_);
+        return judge(connection, from_client, segment_of(from_client, step), now,
+                     {.settings = settings, .mode = mode_});
     }
 
     // The three-way handshake; both windows are 65535.

@@ -205,15 +205,15 @@ void judge_any(const Sight& sight, Judgement& judgement) {
 }  // namespace
 
 Judgement judge(Connection& connection, bool from_client, const Segment& segment, Instant now,
-                const TcpSettings& settings, Mode mode) {
+                const Conditions& conditions) {
     const Sight sight{connection,
                       connection.half(from_client),
                       connection.half(!from_client),
                       segment,
                       from_client,
                       now,
-                      settings,
-                      mode};
+                      conditions.settings,
+                      conditions.mode};
     Judgement judgement;
     if (!judge_fast(sight, judgement)) {
         judge_any(sight, judgement);

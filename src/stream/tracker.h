@@ -52,11 +52,17 @@ struct Judgement {
     bool reset = false;                // A RST was believed; `reason` says in which phase.
 };
 
+// By what a segment is judged.
+struct Conditions {
+    const TcpSettings& settings;
+    Mode mode;
+};
+
 // Judges a segment of `connection` and remembers what it said. A new connection is a
 // value-initialised Connection and the SYN that made it. `from_client` is the segment's direction.
 [[nodiscard]] Judgement judge(flow::Connection& connection, bool from_client,
                               const wire::Segment& segment, Instant now,
-                              const TcpSettings& settings, Mode mode);
+                              const Conditions& conditions);
 
 // Whether a segment of no connection may begin one: a SYN without ACK, FIN, RST, well-formed.
 [[nodiscard]] bool begins_connection(const wire::Segment& segment);
