@@ -15,7 +15,7 @@ namespace haka::fuzz {
 inline void require(bool holds, const char* what = "what is required here",
                     int line = __builtin_LINE()) {
     if (!holds) {
-        std::fprintf(stderr, "line %d: does not hold: %s\n", line, what);
+        (void)std::fprintf(stderr, "line %d: does not hold: %s\n", line, what);
         std::abort();
     }
 }

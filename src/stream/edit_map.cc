@@ -70,7 +70,7 @@ void EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, s
     for (; place != patches_.end(); ++place) {
         place->output += std::uint64_t{insert} - erase;
     }
-    if (patches_.size() > patches_max) {
+    while (patches_.size() > patches_max) {  // An edit adds two when it splits one at the floor.
         join_oldest();
     }
 }

@@ -302,6 +302,22 @@ private:
     std::uint64_t pruned_ = 0;
 };
 
+// An edit may add two patches: one that reaches over the floor is split.
+TEST(EditMapTest, NeverHasMorePatchesThanTheLimit) {
+    for (const std::size_t limit : {1U, 2U, 3U, 5U}) {
+        EditMap map;
+        for (std::uint64_t i = 0; i < 20; ++i) {
+            map.edit(i * 20 + 4, i * 20 + 8, 0, 2, limit);
+            map.edit(i * 20 + 8, i * 20 + 20, 4, 8, limit);
+            EXPECT_LE(map.size(), limit);
+        }
+    }
+    EditMap map;
+    map.edit(0, 0, 4, 8, 1);
+    map.edit(4, 10, 0, 1, 1);
+    EXPECT_EQ(map.size(), 1U);
+}
+
 TEST(EditMapTest, AgreesWithTheModelOverRandomHistories) {
     for (std::uint64_t seed = 0; seed < 120; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
