@@ -38,6 +38,8 @@ private:
     void watch();
     void look_at_rules(Clock::time_point now);
     void abandon(const RuleWatch::Hang& hung);
+    void leave_behind();
+    void gather();
     void draw(Clock::time_point now);
     void say(const std::string& line);
 
@@ -211,6 +213,39 @@ void Run::watch() {
     }
 }
 
+// One of the threads hangs; the caller ends the process.
+void Run::leave_behind() {
+    for (std::thread& thread : threads_) {
+        thread.detach();
+    }
+    if (at_work_.load() <= 1) {  // The one that hangs counts nothing meanwhile.
+        for (const auto& worker : workers_) {
+            outcome_.summary += worker->summary();
+        }
+    }
+}
+
+// What the workers have to say at their end.
+void Run::gather() {
+    for (std::thread& thread : threads_) {
+        thread.join();
+    }
+    merger_->write(last_words_);
+    for (const auto& worker : workers_) {
+        outcome_.summary += worker->summary();
+        if (worker->is_fatal()) {
+            say("haka.log.fatal: the policy ended the run");
+        }
+    }
+    if (stop_.requested.load() != 0) {
+        std::uint64_t reached = workers_.front()->at_work().packet;
+        for (const auto& worker : workers_) {
+            reached = std::min(reached, worker->at_work().packet);
+        }
+        say(fmt::format("interrupted at packet {}: everything before it is written", reached));
+    }
+}
+
 RunOutcome Run::go() {
     if (std::string error = open(); !error.empty()) {
         outcome_.setup_failed = true;
@@ -235,32 +270,9 @@ RunOutcome Run::go() {
     }
     watch();
     if (outcome_.must_abandon) {
-        for (std::thread& thread : threads_) {
-            thread.detach();  // One of them hangs; the caller ends the process.
-        }
-        if (at_work_.load() <= 1) {  // The one that hangs counts nothing meanwhile.
-            for (const auto& worker : workers_) {
-                outcome_.summary += worker->summary();
-            }
-        }
+        leave_behind();
     } else {
-        for (std::thread& thread : threads_) {
-            thread.join();
-        }
-        merger_->write(last_words_);
-        for (const auto& worker : workers_) {
-            outcome_.summary += worker->summary();
-            if (worker->is_fatal()) {
-                say("haka.log.fatal: the policy ended the run");
-            }
-        }
-        if (stop_.requested.load() != 0) {
-            std::uint64_t reached = workers_.front()->at_work().packet;
-            for (const auto& worker : workers_) {
-                reached = std::min(reached, worker->at_work().packet);
-            }
-            say(fmt::format("interrupted at packet {}: everything before it is written", reached));
-        }
+        gather();
     }
     merger_->finish();
     if (!outcome_.must_abandon && reader_->damage()) {

@@ -106,10 +106,6 @@ void Worker::walk(std::span<Frame> frames, Journal& journal, const std::atomic<b
             tick(batch_.at(i).frame);
             if (batch_.at(i).owned) {
                 walk_item(batch_.at(i));
-                if (batch_.at(i).dropped && options_.writes_eve &&
-                    !options_.settings.pass_through) {
-                    journal_->block_alerts();
-                }
             }
             journal_->commit();
         }
@@ -172,6 +168,9 @@ void Worker::walk_item(Item& item) {
     }
     if (!to_send_.empty() || !resets_.empty()) {
         send_pending();
+    }
+    if (item.dropped && options_.writes_eve && !options_.settings.pass_through) {
+        journal_->block_alerts();
     }
     item_ = nullptr;
     connection_ = nullptr;
