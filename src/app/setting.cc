@@ -103,6 +103,48 @@ void add_live(std::vector<Setting>& table, LiveSettings& live, NfqueueSettings& 
     add("fail_open", yes_or_no(nfqueue.fail_open));
 }
 
+void add_http(std::vector<Setting>& table, HttpSettings& http) {
+    const auto add = [&table](std::string_view key, Setting::Set set) {
+        table.emplace_back("http", key, std::move(set));
+    };
+    const auto action = [&http](Event offence) {
+        using enum Exception;
+        return one_of<Exception>(http.action(offence),
+                                 {{"drop", Drop}, {"reset", Reset}, {"pass", Pass}});
+    };
+    add("head_bytes_max", size(http.head_bytes_max, {.min = 64, .max = 1U << 24}));
+    add("line_bytes_max", size(http.line_bytes_max, {.min = 64, .max = 1U << 24}));
+    add("headers_max", count(http.headers_max, {.min = 1, .max = 65'536}));
+    add("pipeline_max", count(http.pipeline_max, {.min = 1, .max = 65'536}));
+    add("not_http", action(Event::HttpNotHttp));
+    add("bad_request_line", action(Event::HttpBadRequestLine));
+    add("bad_status_line", action(Event::HttpBadStatusLine));
+    add("bad_version", action(Event::HttpBadVersion));
+    add("bad_target", action(Event::HttpBadTarget));
+    add("host_mismatch", action(Event::HttpHostMismatch));
+    add("bad_host", action(Event::HttpBadHost));
+    add("no_host", action(Event::HttpNoHost));
+    add("bare_lf", action(Event::HttpBareLf));
+    add("bare_cr", action(Event::HttpBareCr));
+    add("nul", action(Event::HttpNul));
+    add("space_before_colon", action(Event::HttpSpaceBeforeColon));
+    add("bad_header", action(Event::HttpBadHeader));
+    add("obs_fold", action(Event::HttpObsFold));
+    add("two_framings", action(Event::HttpTwoFramings));
+    add("differing_lengths", action(Event::HttpDifferingLengths));
+    add("bad_length", action(Event::HttpBadLength));
+    add("bad_transfer_encoding", action(Event::HttpBadTransferEncoding));
+    add("bad_chunk", action(Event::HttpBadChunk));
+    add("bad_trailer", action(Event::HttpBadTrailer));
+    add("line_too_long", action(Event::HttpLineTooLong));
+    add("head_too_long", action(Event::HttpHeadTooLong));
+    add("too_many_headers", action(Event::HttpTooManyHeaders));
+    add("pipeline_limit", action(Event::HttpPipelineLimit));
+    add("unasked_response", action(Event::HttpUnasked));
+    add("cut_short", action(Event::HttpCutShort));
+    add("gap", action(Event::HttpGap));
+}
+
 bool in_section(const std::vector<Setting>& table, std::string_view section) {
     return std::any_of(table.begin(), table.end(),
                        [&](const Setting& setting) { return setting.section() == section; });
@@ -143,6 +185,7 @@ std::vector<Setting> settings_table(Settings& settings) {
     add_exceptions(table, settings.exceptions);
     add_lua(table, settings.lua);
     add_live(table, settings.live, settings.nfqueue);
+    add_http(table, settings.http);
     table.emplace_back("eve", "ipv6_compress", yes_or_no(settings.eve_ipv6_compress));
     table.emplace_back("", "checksums",
                        one_of<ChecksumMode>(settings.checksums, {{"auto", ChecksumMode::Auto},

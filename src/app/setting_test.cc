@@ -1,5 +1,6 @@
 #include "app/setting.h"
 
+#include <algorithm>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -20,8 +21,30 @@ TEST_F(SettingTest, EveryFieldHasANameOfItsOwn) {
     for (const Setting& setting : table_) {
         EXPECT_TRUE(names.insert(setting.full_name()).second) << setting.full_name();
     }
-    // 21 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 1 of eve, 4 at the top.
-    EXPECT_EQ(names.size(), 48U);
+    // 21 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 31 of http, 3 of live, 5 of nfqueue, 1 of eve,
+    // 4 at the top.
+    EXPECT_EQ(names.size(), 79U);
+}
+
+TEST_F(SettingTest, EveryOffenceOfHttpHasItsOwnAction) {
+    for (std::size_t i = 0; i < kHttpEventCount; ++i) {
+        const auto event = static_cast<Event>(kFirstHttpEvent + i);
+        std::string key(event_name(event));
+        std::ranges::replace(key, '-', '_');
+        EXPECT_EQ(set(key + "=reset"), "");
+        EXPECT_EQ(settings_.http.action(event), Exception::Reset) << key;
+        EXPECT_EQ(set(key + "=pass"), "");
+        EXPECT_EQ(settings_.http.action(event), Exception::Pass) << key;
+    }
+    EXPECT_NE(set("http.bare_lf=bypass"), "");
+    EXPECT_EQ(set("http.head_bytes_max=65"), "");
+    EXPECT_EQ(set("http.line_bytes_max=66"), "");
+    EXPECT_EQ(set("http.headers_max=67"), "");
+    EXPECT_EQ(set("http.pipeline_max=68"), "");
+    EXPECT_EQ(settings_.http.head_bytes_max, 65U);
+    EXPECT_EQ(settings_.http.line_bytes_max, 66U);
+    EXPECT_EQ(settings_.http.headers_max, 67U);
+    EXPECT_EQ(settings_.http.pipeline_max, 68U);
 }
 
 TEST_F(SettingTest, EveryNameWritesToItsOwnField) {

@@ -64,7 +64,37 @@ namespace haka {
     X(TcpEditRefused, "tcp.edit-refused",                                                        \
       "segments with TCP-MD5 or TCP-AO can't be edited")                                        \
     X(TcpMidstream, "tcp.midstream", "a packet of an unknown connection passes untracked")        \
-    X(StreamUnread, "stream.unread", "bytes behind a hole were never delivered")
+    X(StreamUnread, "stream.unread", "bytes behind a hole were never delivered")                  \
+    X(HttpNotHttp, "http.not-http", "the bytes are not HTTP/1")                                   \
+    X(HttpBadRequestLine, "http.bad-request-line",                                                \
+      "the request line is not method, target and version with a space between")                 \
+    X(HttpBadStatusLine, "http.bad-status-line",                                                  \
+      "the status line is not version, three digits and a reason")                               \
+    X(HttpBadVersion, "http.bad-version", "the version is neither HTTP/1.0 nor HTTP/1.1")         \
+    X(HttpBadTarget, "http.bad-target", "the request target has a form that the method excludes") \
+    X(HttpHostMismatch, "http.host-mismatch", "the target names another host than the Host header")\
+    X(HttpBadHost, "http.bad-host", "the Host header is there twice or is not a host")            \
+    X(HttpNoHost, "http.no-host", "an HTTP/1.1 request without a Host header")                    \
+    X(HttpBareLf, "http.bare-lf", "a line ends in LF without CR")                                 \
+    X(HttpBareCr, "http.bare-cr", "a CR without LF")                                              \
+    X(HttpNul, "http.nul", "a NUL in a head or in framing")                                       \
+    X(HttpSpaceBeforeColon, "http.space-before-colon", "white space between a name and its colon")\
+    X(HttpBadHeader, "http.bad-header", "a header line without a name, or a control character")   \
+    X(HttpObsFold, "http.obs-fold", "a header continues on a line that begins with white space")  \
+    X(HttpTwoFramings, "http.two-framings", "both Content-Length and Transfer-Encoding")          \
+    X(HttpDifferingLengths, "http.differing-lengths", "two Content-Lengths that differ")          \
+    X(HttpBadLength, "http.bad-length", "a Content-Length that is no number")                     \
+    X(HttpBadTransferEncoding, "http.bad-transfer-encoding",                                      \
+      "a Transfer-Encoding other than chunked, or in HTTP/1.0")                                  \
+    X(HttpBadChunk, "http.bad-chunk", "a chunk's size or its end is wrong")                       \
+    X(HttpBadTrailer, "http.bad-trailer", "a trailer that would change framing or routing")       \
+    X(HttpLineTooLong, "http.line-too-long", "a line longer than http.line_bytes_max")            \
+    X(HttpHeadTooLong, "http.head-too-long", "a head or trailers longer than http.head_bytes_max")\
+    X(HttpTooManyHeaders, "http.too-many-headers", "more headers than http.headers_max")          \
+    X(HttpPipelineLimit, "http.pipeline-limit", "more unanswered requests than http.pipeline_max")\
+    X(HttpUnasked, "http.unasked-response", "a response without a request")                       \
+    X(HttpCutShort, "http.cut-short", "the stream ended inside a message")                        \
+    X(HttpGap, "http.gap", "bytes of a message were lost")
 // clang-format on
 
 enum class Event : std::uint8_t {
@@ -86,6 +116,11 @@ inline constexpr std::array kEventTexts = {
 }  // namespace detail
 
 inline constexpr std::size_t kEventCount = detail::kEventTexts.size();
+
+// What the HTTP dissector refuses or remarks on: from HttpNotHttp to HttpGap.
+inline constexpr std::size_t kFirstHttpEvent = static_cast<std::size_t>(Event::HttpNotHttp);
+inline constexpr std::size_t kHttpEventCount =
+    static_cast<std::size_t>(Event::HttpGap) - kFirstHttpEvent + 1;
 
 // The name that counters, EVE records and summaries show, e.g. "tcp.overlap-differs".
 [[nodiscard]] constexpr std::string_view event_name(Event event) {

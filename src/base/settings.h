@@ -2,9 +2,11 @@
 // it in `app`, every other room is handed the part it needs. Each limit has a test on its edge.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
+#include "base/event.h"
 #include "base/time.h"
 
 namespace haka {
@@ -85,6 +87,30 @@ struct NfqueueSettings {
     bool fail_open = false;           // A full queue's packets pass unlooked.
 };
 
+// Section [http]
+struct HttpSettings {
+    std::uint32_t head_bytes_max = 64 * 1024;  // A head, or the trailers of a chunked body.
+    std::uint32_t line_bytes_max = 16 * 1024;
+    std::uint32_t headers_max = 256;
+    std::uint32_t pipeline_max = 128;  // Requests of a connection that nobody has answered yet.
+
+    // What becomes of a connection with such an offence: Drop, Reset or Pass.
+    [[nodiscard]] Exception& action(Event offence) {
+        return actions.at(static_cast<std::size_t>(offence) - kFirstHttpEvent);
+    }
+    [[nodiscard]] Exception action(Event offence) const {
+        return actions.at(static_cast<std::size_t>(offence) - kFirstHttpEvent);
+    }
+    std::array<Exception, kHttpEventCount> actions{};
+
+    HttpSettings() {
+        using enum Event;
+        for (const Event mild : {HttpBareLf, HttpNoHost, HttpUnasked, HttpCutShort, HttpGap}) {
+            action(mild) = Exception::Pass;
+        }
+    }
+};
+
 struct Settings {
     TcpSettings tcp;
     FragmentSettings fragments;
@@ -92,6 +118,7 @@ struct Settings {
     LuaSettings lua;
     LiveSettings live;
     NfqueueSettings nfqueue;
+    HttpSettings http;
     ChecksumMode checksums = ChecksumMode::Auto;
     bool pass_through = false;
     bool eve_ipv6_compress = false;  // [eve] ipv6_compress
