@@ -1,7 +1,7 @@
 # Writes OUTPUT: the Lua library and the shared structs as C++ strings, in the order they load.
 # cmake -DOUTPUT=... -DABI=... -DFOLDER=... -P embed_lua.cmake
-set(order core address time buffer log alert exit sandbox packet ip tcp stream connection rule
-    dissector tcp_stream init)
+set(order core address time buffer log alert exit sandbox packet ip tcp stream connection uri http
+    rule dissector tcp_stream init)
 file(READ ${ABI} abi)
 string(REGEX REPLACE "^.*// \\[abi\n(.*)// abi\\].*$" "\\1" abi "${abi}")
 set(text "// Made by embed_lua.cmake from lua/haka.\n#include \"script/library.h\"\n\n")

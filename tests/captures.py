@@ -73,7 +73,8 @@ class Index(HakaCase):
         self.assertEqual(result.err.count("authorizing ssh traffic"), 1)
         self.assertEqual(result.err.count("no available dissector for ssh"), 1)
         read = packets.read(CAPTURES / "policy/standard-tcp.pcap")
-        syns, wanted = set(), []
+        self.assertIn("the bytes are not HTTP/1", result.out)
+        syns, refused, wanted = set(), set(), []
         for when, data in read:
             packet = packets.Parsed(data)
             if packet.protocol == 1:
@@ -82,9 +83,11 @@ class Index(HakaCase):
             key = frozenset([(packet.src, packet.sport), (packet.dst, packet.dport)])
             if packet.flags == packets.SYN and packet.dst == "192.168.20.1" and packet.dport in (80, 22):
                 syns.add(key)
-            if key in syns:
+            if packet.payload[:4] == b"GET " and b"\n\n" in packet.payload:
+                refused.add(key)   # Bare LF, and then bytes that aren't HTTP.
+            if key in syns - refused:
                 wanted.append((when, data))
-        self.assertEqual(len(syns), 3)
+        self.assertEqual((len(syns), len(refused)), (3, 1))
         self.assertEqual(packets.read(self.folder / "out.pcap"), wanted)
 
     def test_groupfilter(self):
@@ -216,12 +219,38 @@ class Index(HakaCase):
         self.assertEqual(set(wanted_resets) - set(got_resets), set())
         self.assertEqual(len(got_resets), 6)
 
-    def test_http_captures_pass_on(self):
+    def test_http_captures_are_read(self):
         policy = """haka.rule{ hooks = { "tcp-connection-new" }, eval = function(self, pkt)
-            pkt.next_dissector = "http" end }"""
-        for name in ("request-response", "split-request", "bad-request", "getiptcpfields"):
+                pkt.next_dissector = "http" end }
+            haka.rule{ hooks = { "http-request" }, eval = function(self, pkt)
+                print(pkt.request.method, #pkt.request.uri, pkt.request.headers.host) end }
+            haka.rule{ hooks = { "http-response" }, eval = function(self, pkt)
+                print(pkt.response.status, pkt.request.headers.host, pkt.response.headers.server) end }"""
+        seen = {"request-response": ["GET 1 10.2.104.129", "200 10.2.104.129 Apache/2.2.8 (Ubuntu) DAV/2"],
+                "split-request": ["GET 1346 10.2.104.129", "403 10.2.104.129 Apache/2.2.8 (Ubuntu) DAV/2"],
+                "getiptcpfields": ["GET 1 127.0.0.1", "200 127.0.0.1 Apache/2.2.22 (Debian)"]}
+        for name, lines in seen.items():
+            result = self.over(f"http/{name}.pcap", policy, "--set", "tcp.midstream=ignore")
+            self.assertEqual(result.lines(), lines)
+        for name in ("request-response", "getiptcpfields"):
             self.over(f"http/{name}.pcap", policy, "--set", "tcp.midstream=ignore")
             self.assertEqual(packets.read(self.folder / "out.pcap"), packets.read(CAPTURES / f"http/{name}.pcap"))
+        result = self.over("http/bad-request.pcap", policy)
+        self.assertIn("rule http.bad-request-line", result.out)
+        self.assertEqual(packets.read(self.folder / "out.pcap"), packets.read(CAPTURES / "http/bad-request-ref.pcap"))
+
+    def test_a_split_request_leaves_with_the_streams_of_the_reference(self):
+        policy = """haka.rule{ hooks = { "tcp-connection-new" }, eval = function(self, pkt)
+                pkt.next_dissector = "http" end }
+            haka.rule{ hooks = { "http-request" }, eval = function() end }"""
+        self.over("http/split-request.pcap", policy, "--set", "tcp.midstream=ignore")
+        def streams(path):
+            found = {}
+            for packet in packets.parse(path):
+                if packet.protocol == 6 and packet.payload:
+                    found.setdefault((packet.src, packet.sport, packet.dst), {})[packet.seq] = packet.payload
+            return {key: b"".join(data for _, data in sorted(of.items())) for key, of in found.items()}
+        self.assertEqual(streams(self.folder / "out.pcap"), streams(CAPTURES / "http/split-request-ref.pcap"))
 
     def test_fields_of_a_connection(self):
         result = self.over("http/getiptcpfields.pcap", """haka.rule{ hooks = { "tcp-connection-new" },

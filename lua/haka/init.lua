@@ -31,7 +31,10 @@ local protocols = {
     tcp = sandbox.readonly("tcp", { create = transport.create_tcp, stream = m.tcp_stream.new }),
     udp = sandbox.readonly("udp", { create = transport.create_udp }),
     icmp = sandbox.readonly("icmp", { create = transport.create_icmp }),
-    http = sandbox.readonly("http", {}),
+    http = sandbox.readonly("http", {
+        uri = sandbox.readonly("http.uri", m.http.module.uri),
+        cookies = sandbox.readonly("http.cookies", m.http.module.cookies),
+    }),
 }
 
 local entries = {}
@@ -49,15 +52,17 @@ local function entry_for(name, run)
         argument = "connection.ended()"
     elseif name:match("^tcp%-connection%-") then
         argument = "connection.event(0)"
+    elseif layer == "http" then
+        argument = "http.event(0)"
     end
     local text = "function() run(" .. argument .. ") end"
-    return core.compile(text, "run, packet, ip, transport, connection", run, packet, ip, transport,
-        connection)
+    return core.compile(text, "run, packet, ip, transport, connection, http", run, packet, ip,
+        transport, connection, m.http)
 end
 
 -- Called once the policy is loaded: hands the functions of each hook to C++.
 local function seal()
-    local functions, cursors, streamed, editing = rule.seal()
+    local functions, cursors, streamed, editing, on_http = rule.seal()
     for name, number in pairs(core.hooks) do
         if number >= 0 and functions[name] then
             entries[number] = entry_for(name, functions[name])
@@ -69,6 +74,10 @@ local function seal()
         streamed = streamed,
         editing = editing,
         readonly = m.stream.promised(),
+        http_editing = on_http.editing,
+        request_rules = on_http["http-request"] or 0,
+        response_rules = on_http["http-response"] or 0,
+        body = rule.resume_bodies,
         protocol = function(version, protocol)
             return dissector.run_protocol(protocol, version == 4 and ip.v4(0) or ip.v6(0))
         end,

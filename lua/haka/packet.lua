@@ -27,7 +27,16 @@ local STATUS = {
     [14] = "the stream has ended: its FIN has left",
     [16] = "no stream is at hand",
     [18] = "all stream memory is in use (tcp.stream_memory_max)",
-    [19] = "this packet has none: marks belong to captured packets of --nfqueue",
+    [19] = "that message is not at hand",
+    [20] = "its head has left",
+    [21] = "that would change where the body ends: Content-Length and Transfer-Encoding are the "
+        .. "engine's (see edit_body)",
+    [23] = "call edit_body() before the first wait",
+    [24] = "an HTTP/1.0 peer that keeps the connection can't be sent another length",
+    [25] = "the message has no body",
+    [26] = "it is answered already",
+    [27] = "only for the message of the hook",
+    [28] = "this packet has none: marks belong to captured packets of --nfqueue",
     [17] = "too many bytes are unacknowledged (tcp.edited_bytes_max)",
 }
 

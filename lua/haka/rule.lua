@@ -6,6 +6,7 @@
 local core = ...
 local api, context, fail = core.api, core.context, core.fail
 local connection, stream = core.modules.connection, core.modules.stream
+local http = core.modules.http
 
 local rule = {}
 local hooks = {}          -- name -> list of { group =, rules = {...} } in order of creation
@@ -16,6 +17,9 @@ local sealed = false
 local RULE_FIELDS = { name = 1, hooks = 1, eval = 1, readonly = 1, streamed = 1 }
 local GROUP_FIELDS = { name = 1, init = 1, fini = 1, continue = 1 }
 local STREAM_HOOKS = { ["tcp-connection-up"] = true }
+-- Messages: each rule has a cursor in the body, which is the stream of that number.
+local BODY_HOOKS = { ["http-request"] = 2, ["http-response"] = 3 }
+local HTTP_HOOKS = { "http-up", "http-request", "http-response", "http-down" }
 
 local function place_of_policy()
     local level = 2
@@ -71,9 +75,9 @@ local function add_rule(group, what, definition)
         number = register(definition.name or place, place),
     }
     for _, name in ipairs(definition.hooks) do
-        if definition.streamed and not STREAM_HOOKS[name] then
-            return fail("%s: streamed = true is for stream hooks (tcp-connection-up), not %s",
-                what, core.show(name))
+        if definition.streamed and not STREAM_HOOKS[name] and not BODY_HOOKS[name] then
+            return fail("%s: streamed = true is for stream hooks (tcp-connection-up, "
+                .. "http-request, http-response), not %s", what, core.show(name))
         end
         local list = hooks[name] or {}
         hooks[name] = list
@@ -125,13 +129,13 @@ local function start(eval, self)
     return { thread = mine, token = token, self = self }
 end
 
-local function resume(routine)
+local function resume(routine, event)
     context.streamed = routine.token
     local first = not routine.started
     routine.started = true
     local ok, problem
     if first then
-        ok, problem = coroutine.resume(routine.thread, routine.self, connection.event(routine.token))
+        ok, problem = coroutine.resume(routine.thread, routine.self, event(routine.token))
     else
         ok, problem = coroutine.resume(routine.thread)
     end
@@ -163,7 +167,7 @@ function rule.run_streamed(cursor, eval, self)
     if routine.finished then return end
     c.mark = -1
     of_connection[key] = FINISHED   -- Stays so when it fails.
-    resume(routine)
+    resume(routine, connection.event)
     if routine.finished then
         c.mark = -1
         return
@@ -171,6 +175,59 @@ function rule.run_streamed(cursor, eval, self)
     of_connection[key] = routine
     -- What it has not read stays while it waits, and so does what its own marks hold.
     if c.mark < 0 or c.mark > c.position then c.mark = c.position end
+end
+
+-- A message's streamed rule of cursor number `cursor`: starts it with the head, or goes on with the
+-- body (`eval` is nil). True: it waits for more.
+local function run_body(half, cursor, eval, self)
+    local slot = api.connection_touch(context)
+    local of_connection = routines[slot]
+    if not of_connection then
+        of_connection = {}
+        routines[slot] = of_connection
+    end
+    local key = half * 65536 + cursor
+    local routine = of_connection[key]
+    if eval then
+        stream.forget_marks(slot, half, cursor)
+        routine = start(eval, self)
+    elseif not routine or routine.finished then
+        return false
+    else
+        context.streams[half].cursors[cursor].mark = -1
+    end
+    of_connection[key] = FINISHED   -- Stays so when it fails.
+    resume(routine, http.event)
+    local cursors = context.streams[half].cursors
+    if routine.finished then
+        if cursors ~= nil then cursors[cursor].mark = -1 end
+        return false
+    end
+    of_connection[key] = routine
+    local c = cursors[cursor]
+    if c.mark < 0 or c.mark > c.position then c.mark = c.position end
+    return true
+end
+
+function rule.start_body(half, cursor, eval, self)
+    if run_body(half, cursor, eval, self) then context.http_waits = context.http_waits + 1 end
+end
+
+local bodies = { [2] = {}, [3] = {} }   -- The streamed rules of each: {cursor, number, readonly}.
+
+-- Goes on with the streamed rules that wait for the body of the message at hand.
+function rule.resume_bodies(which)
+    local half = 2 + which
+    local list = bodies[half]
+    for i = 1, #list do
+        local entry = list[i]
+        context.cursor, context.rule = entry.cursor, entry.number
+        context.http_readonly = entry.readonly and 1 or 0
+        if run_body(half, entry.cursor) then context.http_waits = context.http_waits + 1 end
+        if context.ended ~= 0 then break end
+        if not entry.readonly then stream.narrow_body(half, entry.cursor, list.last) end
+    end
+    context.rule = 0
 end
 
 function rule.forget(slot) routines[slot] = nil end
@@ -188,6 +245,9 @@ end
 -- Text of the function that runs every rule of hook `name` on `pkt`.
 local function generate(name)
     local out, values, cursors = {}, {}, 0
+    local half = BODY_HOOKS[name]
+    local has_cursors = STREAM_HOOKS[name] or half
+    local is_http = name:sub(1, 5) == "http-"
     local function emit(...) out[#out + 1] = table.concat { ... } end
     local function bind(value)
         values[#values + 1] = value
@@ -223,22 +283,33 @@ local function generate(name)
             if g.init then call(group.init_number, ("%s(%s, pkt)"):format(bound(g.init), self)) end
             for _, entry in ipairs(entries) do
                 local eval, of_rule = bound(entry.definition.eval), bound(entry.definition)
-                if STREAM_HOOKS[name] then
+                if has_cursors then
                     emit("context.cursor = ", cursors, "\n")
                 end
-                if entry.definition.streamed then
+                if is_http then
+                    emit("context.http_readonly = ", entry.definition.readonly and 1 or 0, "\n")
+                end
+                if entry.definition.streamed and half then
+                    call(entry.number, ("start_body(%d, %d, %s, %s)"):format(half, cursors, eval,
+                        of_rule))
+                    emit("ret = nil\n")
+                    table.insert(bodies[half], { cursor = cursors, number = entry.number,
+                        readonly = entry.definition.readonly })
+                elseif entry.definition.streamed then
                     call(entry.number, ("run_streamed(%d, %s, %s)"):format(cursors, eval, of_rule))
                     emit("ret = nil\n")
                 else
                     call(entry.number, ("%s(%s, pkt)"):format(eval, of_rule), "ret = ")
                 end
-                if STREAM_HOOKS[name] then
-                    if not entry.definition.readonly then
-                        local narrow = ("narrow(%d, last)\n"):format(cursors)
-                        emit(narrow)
-                        if g.continue then narrows[#narrows + 1] = narrow end
-                    end
-                    stream.promise(cursors, entry.definition.readonly)
+                if STREAM_HOOKS[name] and not entry.definition.readonly then
+                    local narrow = ("narrow(%d, last)\n"):format(cursors)
+                    emit(narrow)
+                    if g.continue then narrows[#narrows + 1] = narrow end
+                elseif half and entry.definition.streamed and not entry.definition.readonly then
+                    emit(("narrow_body(%d, %d, last)\n"):format(half, cursors))
+                end
+                if has_cursors then
+                    stream.promise(half or 0, cursors, entry.definition.readonly)
                     cursors = cursors + 1
                 end
                 if g.continue then
@@ -253,21 +324,36 @@ local function generate(name)
             emit("end ::group_", place, "::\n", table.concat(narrows))
         end
     end
-    local source = "local v, context, api, run_streamed, narrow, last = ...\n" .. table.concat(locals) ..
+    if half then bodies[half].last = cursors - 1 end
+    local source = "local v, context, api, run_streamed, start_body, narrow, narrow_body, last = ...\n" ..
+        table.concat(locals) ..
         "return function(pkt) local ret, go\n" .. table.concat(out) .. "context.rule = 0\nend\n"
     local compiled = assert(loadstring(source, "=haka/hook:" .. name))
     -- The cursor behind those of the rules is the dissector's.
-    return compiled(values, context, api, rule.run_streamed, stream.narrow, cursors), cursors
+    return compiled(values, context, api, rule.run_streamed, rule.start_body, stream.narrow,
+        stream.narrow_body, half and cursors - 1 or cursors), cursors
+end
+
+local function any_edits(name)
+    for _, entries in pairs(hooks[name] or {}) do
+        for _, entry in ipairs(entries) do
+            if not entry.definition.readonly then return true end
+        end
+    end
+    return false
 end
 
 -- Called once the policy is loaded: returns {hook name -> function(pkt)}, number of stream rules,
--- whether any of them may edit, whether any is streamed.
+-- whether any of them may edit, whether any is streamed; the same of HTTP: number of rules on each
+-- of its messages, whether any rule may edit.
 function rule.seal()
     sealed = true
     local functions, cursors, streamed, editing = {}, 0, false, false
+    local on_http = { editing = false }
     for name, of_groups in pairs(hooks) do
         local run, count = generate(name)
         functions[name] = run
+        if BODY_HOOKS[name] then on_http[name] = count end
         if STREAM_HOOKS[name] then
             cursors = count
             for _, entries in pairs(of_groups) do
@@ -278,8 +364,9 @@ function rule.seal()
             end
         end
     end
+    for _, name in ipairs(HTTP_HOOKS) do on_http.editing = on_http.editing or any_edits(name) end
     rule.functions = functions
-    return functions, cursors, streamed, editing
+    return functions, cursors, streamed, editing, on_http
 end
 
 -- haka.rule_hook(name, pkt): runs a hook from a dissector written in Lua; false: stop.

@@ -125,6 +125,9 @@ end
 function methods.mark(self, readonly)
     if readonly ~= nil then core.check_boolean("stream:mark: readonly", readonly) end
     local _, c = here(self)
+    if self.half_ > 1 and self.streamed_ == 0 then
+        fail("stream:mark: of a message's body only in a rule with `streamed = true`")
+    end
     local list = mark_list(self)
     if #list >= 64 then fail("stream:mark: at most 64 marks at a time") end
     mark_count = (mark_count + 1) % 4294967296
@@ -164,8 +167,16 @@ end
 
 -- Which cursors belong to rules that promised not to change the stream.
 local readonly = {}
-function stream.promise(cursor, is_readonly) readonly[cursor] = is_readonly or nil end
-function stream.promised() return readonly end
+function stream.promised() return readonly end   -- Of both directions: by cursor.
+function stream.promise(half, cursor, is_readonly)
+    readonly[half * 65536 + cursor] = is_readonly or nil
+end
+
+-- A new message: marks in the last one's body are void.
+function stream.forget_marks(slot, half, cursor)
+    local of_connection = marks[slot]
+    if of_connection then of_connection[half * 65536 + cursor] = nil end
+end
 
 -- Marks behind an edit move with their bytes; those in erased bytes to where these stood.
 local function shift_marks(self, at, erased, inserted)
@@ -200,7 +211,8 @@ end
 
 local function edit(self, what, erase, data)
     local _, c = here(self)
-    if readonly[context.cursor] then
+    local kind = self.half_ > 1 and self.half_ or 0   -- Both directions have the same rules.
+    if readonly[kind * 65536 + context.cursor] then
         fail("%s: this rule promised `readonly = true`", what)
     end
     if context.pass_through ~= 0 then layer.pass_through(what) end
@@ -292,27 +304,34 @@ end
 
 function stream.forget(slot) marks[slot] = nil end
 
--- Called behind the rule of cursor number `number`: what it holds of either direction, the cursors
--- behind it (up to number `last`) don't see.
-function stream.narrow(number, last)
-    for half = 0, 1 do
-        local cursors = context.streams[half].cursors
-        local c = cursors[number]
-        local hold = c.limit
-        if c.mark >= 0 then
-            hold = c.mark < c.position and c.mark or c.position
-        elseif c.tail >= c.position then
-            hold = c.tail
-        elseif half == context.direction then   -- Not at hand: what was left there is held.
-            hold = c.position
-        end
-        for later = number + 1, last do
-            local other = cursors[later]
-            if other.limit > hold then
-                other.limit = hold > other.position and hold or other.position
-            end
+-- What cursor number `number` holds, those behind it (up to number `last`) don't see.
+local function narrow_one(half, number, last, not_at_hand)
+    local cursors = context.streams[half].cursors
+    local c = cursors[number]
+    local hold = c.limit
+    if c.mark >= 0 then
+        hold = c.mark < c.position and c.mark or c.position
+    elseif c.tail >= c.position then
+        hold = c.tail
+    elseif not_at_hand then   -- What was left there is held.
+        hold = c.position
+    end
+    for later = number + 1, last do
+        local other = cursors[later]
+        if other.limit > hold then
+            other.limit = hold > other.position and hold or other.position
         end
     end
+end
+
+-- Called behind the rule of cursor number `number`, for either direction.
+function stream.narrow(number, last)
+    for half = 0, 1 do narrow_one(half, number, last, half == context.direction) end
+end
+
+-- The same for the body of the message at hand.
+function stream.narrow_body(half, number, last)
+    if context.streams[half].cursors ~= nil then narrow_one(half, number, last, false) end
 end
 
 return stream

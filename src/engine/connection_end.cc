@@ -161,7 +161,8 @@ void Worker::finish_streams(flow::Connection& connection, Item* item) {
     for (const bool of_client : {true, false}) {
         if (connection.listener == flow::kNoIndex ||
             !close_lost_hole(item, connection, of_client, HoleRule::AtOnce) ||
-            connection.listener == flow::kNoIndex || !resume_waiting(connection, of_client)) {
+            connection.listener == flow::kNoIndex || !resume_waiting(connection, of_client) ||
+            !end_http(item, connection, of_client) || connection.listener == flow::kNoIndex) {
             return;
         }
         if (connection.state == State::Closed) {

@@ -148,8 +148,11 @@ int Worker::stream_edit(std::uint32_t half, double at, std::uint32_t erase,
         return HAKA_PASS_THROUGH;
     }
     if (connection_ == nullptr || connection_->listener == flow::kNoIndex ||
-        context_.streams == nullptr || half > 1) {
+        context_.streams == nullptr || half > 3) {
         return HAKA_NO_STREAM;
+    }
+    if (half > 1) {
+        return http_.edit_body_bytes(half - 2, at, erase, insert);
     }
     flow::Connection& connection = *connection_;
     if (connection.half(true).signed_segments || connection.half(false).signed_segments) {
@@ -202,18 +205,6 @@ void Worker::choose_dissector(std::string_view name) {
         dissectors_.emplace_back(name);
     }
     connection_->dissector = static_cast<std::uint8_t>(number);
-    if (number == kHttpDissector) {
-        text_.clear();
-        report::append_log(text_,
-                           {.when = wall_time(now_),
-                            .level = report::LogLevel::Info,
-                            .module = "http",
-                            .text = "http is not dissected yet: its streams pass on unread"},
-                           options_.log_style);
-        journal_->stage(
-            {.order = order_, .when = wall_time(now_), .kind = RecordKind::Log, .once = true},
-            text_);
-    }
 }
 
 std::string_view Worker::next_dissector() const {

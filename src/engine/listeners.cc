@@ -7,7 +7,7 @@ namespace haka::engine {
 namespace {
 
 // Where a place in the stream lies after an edit: what comes in stands before it, or behind.
-double moved(double place, const Listeners::Edit& edit, bool before) {
+double moved(double place, const CursorEdit& edit, bool before) {
     if (place < edit.at || (place == edit.at && !before)) {
         return place;
     }
@@ -67,35 +67,19 @@ void Listeners::present(Listener& listener, std::size_t half) const {
     }
 }
 
-Listeners::Wanted Listeners::settle(Listener& listener, std::size_t half) const {
-    haka_stream& stream = listener.streams.at(half);
-    double shown = stream.base + stream.size;
-    double held = shown;
-    for (std::uint32_t i = 0; i < cursor_count_; ++i) {
-        haka_cursor& cursor = stream.cursors[i];
-        double wanted = std::min(cursor.mark, cursor.position);
-        if (cursor.mark < 0) {
-            cursor.position = cursor.tail >= cursor.position
-                                  ? cursor.tail
-                                  : std::max(cursor.position, cursor.limit);
-            wanted = cursor.position;
-        }
-        shown = std::min(shown, wanted);
-        held = is_readonly_[i] ? held : std::min(held, wanted);
-        cursor.tail = -1;
+double settle_cursor(haka_cursor& cursor) {
+    double wanted = std::min(cursor.mark, cursor.position);
+    if (cursor.mark < 0) {
+        cursor.position =
+            cursor.tail >= cursor.position ? cursor.tail : std::max(cursor.position, cursor.limit);
+        wanted = cursor.position;
     }
-    return {.held = static_cast<std::uint64_t>(std::max(held, stream.base)),
-            .shown = static_cast<std::uint64_t>(std::max(shown, stream.base))};
+    cursor.tail = -1;
+    return wanted;
 }
 
-void Listeners::follow_edit(Listener& listener, std::size_t half, const Edit& edit) const {
-    haka_stream& stream = listener.streams.at(half);
-    const stream::Outlet& outlet = listener.lanes.at(half)->outlet;
-    const ByteView view = outlet.shown();
-    stream.data = view.data();
-    stream.size = static_cast<std::uint32_t>(view.size());
-    stream.base = static_cast<double>(outlet.shown_begin());
-    for (std::uint32_t i = 0; i < cursor_count_; ++i) {
+void move_cursors(const haka_stream& stream, std::uint32_t count, const CursorEdit& edit) {
+    for (std::uint32_t i = 0; i < count; ++i) {
         haka_cursor& cursor = stream.cursors[i];
         // Rules before the editor have let these bytes go; those behind it see what came in.
         const bool before = i < edit.editor;
@@ -105,6 +89,29 @@ void Listeners::follow_edit(Listener& listener, std::size_t half, const Edit& ed
         cursor.tail = moved(cursor.tail, edit, before);
         cursor.limit = moved(cursor.limit, edit, true);
     }
+}
+
+Listeners::Wanted Listeners::settle(Listener& listener, std::size_t half) const {
+    haka_stream& stream = listener.streams.at(half);
+    double shown = stream.base + stream.size;
+    double held = shown;
+    for (std::uint32_t i = 0; i < cursor_count_; ++i) {
+        const double wanted = settle_cursor(stream.cursors[i]);
+        shown = std::min(shown, wanted);
+        held = is_readonly_[i] ? held : std::min(held, wanted);
+    }
+    return {.held = static_cast<std::uint64_t>(std::max(held, stream.base)),
+            .shown = static_cast<std::uint64_t>(std::max(shown, stream.base))};
+}
+
+void Listeners::follow_edit(Listener& listener, std::size_t half, const CursorEdit& edit) const {
+    haka_stream& stream = listener.streams.at(half);
+    const stream::Outlet& outlet = listener.lanes.at(half)->outlet;
+    const ByteView view = outlet.shown();
+    stream.data = view.data();
+    stream.size = static_cast<std::uint32_t>(view.size());
+    stream.base = static_cast<double>(outlet.shown_begin());
+    move_cursors(stream, cursor_count_, edit);
 }
 
 }  // namespace haka::engine

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "engine/http_state.h"
 #include "engine/lane.h"
 #include "flow/connection.h"
 #include "script/abi.h"
@@ -21,8 +22,9 @@ struct Listener {
 
     std::array<stream::StreamBuffer, 2> buffers;
     std::array<std::unique_ptr<Lane>, 2> lanes;  // Grade edit, as long as it needs one.
-    std::array<haka_stream, 2> streams{};
-    std::vector<haka_cursor> cursors;  // All of direction 0, then all of direction 1.
+    std::array<haka_stream, 4> streams{};        // [2] and [3]: bodies of HTTP messages.
+    std::unique_ptr<HttpState> http;             // Of a connection with that dissector.
+    std::vector<haka_cursor> cursors;            // All of direction 0, then all of direction 1.
     // The newest that each end has sent, for what is sent in its name.
     std::array<std::uint32_t, 2> timestamps{};
     // File: a hole that the receiver has acknowledged, and how many packets the connection had
@@ -49,6 +51,19 @@ struct Listener {
     bool bypassed = false;  // No rule looks any more; what was edited is still translated.
 };
 
+// After a hook: moves a cursor to where it may stay. Returns the position from which on it still
+// wants bytes.
+double settle_cursor(haka_cursor& cursor);
+// `inserted` bytes came in the place of `erased` ones at `at`: all cursors follow, as seen from the
+// rule of cursor `editor`.
+struct CursorEdit {
+    std::uint32_t editor = 0;
+    double at = 0;
+    double erased = 0;
+    double inserted = 0;
+};
+void move_cursors(const haka_stream& stream, std::uint32_t count, const CursorEdit& edit);
+
 class Listeners {
 public:
     // `memory` must outlive this. In each direction there is a cursor for each stream rule, and one
@@ -67,14 +82,8 @@ public:
     // Shows both directions' bytes to Lua; cursors that lie before them move up.
     void present(Listener& listener, std::size_t half) const;
     // The rule of cursor `editor` put `inserted` bytes in the place of `erased` ones at `at`.
-    struct Edit {
-        std::uint32_t editor = 0;
-        double at = 0;
-        double erased = 0;
-        double inserted = 0;
-    };
     // All cursors of that direction follow, and its bytes are shown anew.
-    void follow_edit(Listener& listener, std::size_t half, const Edit& edit) const;
+    void follow_edit(Listener& listener, std::size_t half, const CursorEdit& edit) const;
     // Offsets from which on bytes are still wanted.
     struct Wanted {
         std::uint64_t held = UINT64_MAX;   // By rules that may change them: they can't leave yet.

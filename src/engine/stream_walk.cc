@@ -49,7 +49,8 @@ bool Worker::pass_gaps(Item* item, flow::Connection& connection) {
 // Whether somebody may change its streams: what is out of order must wait then (grade edit). A
 // connection whose segments are signed can't be edited (RFC 2385, 5925).
 bool Worker::may_edit(const flow::Connection& connection) const {
-    return (script_->edits_streams() || connection.dissector > kHttpDissector) &&
+    const bool by_http = connection.dissector == kHttpDissector && script_->edits_http();
+    return (script_->edits_streams() || by_http || connection.dissector > kHttpDissector) &&
            !options_.settings.pass_through && !connection.half(true).signed_segments &&
            !connection.half(false).signed_segments;
 }
@@ -351,6 +352,9 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
                 return false;
             }
         }
+        if (listener.http != nullptr && !walk_http(item, connection, of_client)) {
+            return false;
+        }
         context_.streams = nullptr;
         stream::StreamBuffer& buffer = listener.buffers.at(half);
         std::uint64_t gained = settle(connection, listener, of_client);
@@ -404,8 +408,9 @@ bool Worker::check_undecided(Item* item, flow::Connection& connection, Listener&
                              std::size_t half) {
     const stream::StreamBuffer& buffer = listener.buffers.at(half);
     const Lane* const lane = listener.lanes.at(half).get();
-    const std::uint64_t kept = lane != nullptr ? lane->outlet.end() - lane->outlet.shown_begin()
-                                               : buffer.end() - buffer.begin();
+    std::uint64_t kept = lane != nullptr ? lane->outlet.end() - lane->outlet.shown_begin()
+                                         : buffer.end() - buffer.begin();
+    kept += listener.http != nullptr ? listener.http->sides.at(half).held() : 0;
     if (kept == 0) {
         listener.undecided.at(half) = false;
         return true;

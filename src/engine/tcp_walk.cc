@@ -317,12 +317,16 @@ bool Worker::announce(Item& item, flow::Connection& connection) {
     }
     if (is_listened(connection)) {
         connection.listener = listeners_->add();
+        if (connection.dissector == kHttpDissector && http_on_) {
+            listeners_->at(connection.listener).http = std::make_unique<HttpState>(stream_memory_);
+        }
     }
     return true;
 }
 
 bool Worker::is_listened(const flow::Connection& connection) const {
     return script_->stream_rules() != 0 || connection.dissector > kHttpDissector ||
+           (connection.dissector == kHttpDissector && http_on_) ||
            options_.settings.tcp.normalise == Normalise::All;
 }
 

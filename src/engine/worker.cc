@@ -17,7 +17,8 @@ Worker::Worker(const WorkerOptions& options)
       fragments_(options.settings.fragments, options.settings.seed),
       stream_memory_(options.settings.tcp),
       slots_(options.settings.lua.packets_max),
-      shaper_(options_.settings.tcp, options.mode, stream_memory_, *this) {
+      shaper_(options_.settings.tcp, options.mode, stream_memory_, *this),
+      http_(options_.settings, context_, stream_memory_, *this) {
     context_.packets = slots_.data();
     context_.connection = HAKA_NONE;
     eve_options_.ipv6 = options.settings.eve_ipv6_compress ? report::Ipv6Form::Compressed
@@ -47,6 +48,8 @@ Worker::Made Worker::make(const WorkerOptions& options) {
     worker->ipv6_on_ = !script.is_disabled("ipv6");
     worker->tcp_on_ = !script.is_disabled("tcp");
     worker->connections_on_ = worker->tcp_on_ && !script.is_disabled("tcp-connection");
+    worker->http_on_ = !script.is_disabled("http");
+    worker->set_up_http();
     worker->drops_by_rule_.resize(script.rules().size());
     worker->rule_times_.resize(script.rules().size());
     loading.commit();

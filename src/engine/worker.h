@@ -21,6 +21,7 @@
 #include "base/settings.h"
 #include "capture/block.h"
 #include "capture/way_out.h"
+#include "engine/http_walk.h"
 #include "engine/item.h"
 #include "engine/journal.h"
 #include "engine/listeners.h"
@@ -55,7 +56,7 @@ struct WorkerOptions {
     stream::Mode mode = stream::Mode::File;
 };
 
-class Worker final : public script::Host, private Shaper::Exit {
+class Worker final : public script::Host, private Shaper::Exit, private HttpWalk::Ground {
 public:
     struct Made {
         std::unique_ptr<Worker> worker;  // Null when the policy can't be loaded.
@@ -101,7 +102,7 @@ public:
 
 private:
     static constexpr std::size_t kBatch = 32;
-    static constexpr std::uint8_t kHttpDissector = 1;  // Passes its stream on, unread.
+    static constexpr std::uint8_t kHttpDissector = 1;
 
     explicit Worker(const WorkerOptions& options);
 
@@ -193,6 +194,32 @@ private:
     bool resume_waiting(flow::Connection& connection, bool of_client);
     void release_listener(flow::Connection& connection);
 
+    // worker_http.cc
+    void set_up_http();
+    bool walk_http(Item* item, flow::Connection& connection, bool of_client);
+    bool end_http(Item* item, flow::Connection& connection, bool of_client);
+    [[nodiscard]] report::Where http_where() const;
+    bool run_http(script::Hook hook, bool of_client) override;
+    bool run_http_body(bool of_client) override;
+    bool tell_http(Event offence, Exception action) override;
+    bool refuse_http(Event limit) override;
+    int edit_http(std::uint32_t half, double at, std::uint32_t erase,
+                  std::string_view insert) override;
+    void other_direction_changed() override;
+    void log_http(const Exchange& exchange) override;
+    int http_part(std::uint32_t which, std::uint32_t part, std::string_view& text) override;
+    int http_find(std::uint32_t which, std::string_view name, std::uint32_t from,
+                  std::string_view& value) override;
+    bool http_item(std::uint32_t which, std::uint32_t index, std::string_view& name,
+                   std::string_view& value) override;
+    int http_set_part(std::uint32_t which, std::uint32_t part, std::string_view text) override;
+    int http_set_header(std::uint32_t which, int how, std::string_view name,
+                        std::string_view value) override;
+    int http_open_body(std::uint32_t which) override;
+    int http_edit_body() override;
+    int http_respond(std::string_view text) override;
+    [[nodiscard]] std::string_view http_problem() const override;
+
     // departure.cc
     bool let_out(Item& item, flow::Connection* connection) override;
     void depart(Item& item, flow::Connection* connection);
@@ -265,6 +292,9 @@ private:
     std::unique_ptr<Listeners> listeners_;
     Shaper shaper_;
     haka_context context_{};
+    HttpWalk http_;
+    Item* http_item_ = nullptr;  // Of the walk over HTTP at hand, or null.
+    flow::Connection* http_connection_ = nullptr;
     report::Summary summary_;
     report::EveOptions eve_options_;
 
@@ -328,6 +358,7 @@ private:
     bool ipv6_on_ = true;
     bool tcp_on_ = true;
     bool connections_on_ = true;
+    bool http_on_ = true;
     bool fatal_ = false;
 };
 

@@ -4,6 +4,7 @@
 
 #include "report/community_id.h"
 #include "report/console.h"
+#include "report/eve_header.h"
 #include "report/json.h"
 #include "wire/headers.h"
 
@@ -54,46 +55,6 @@ void write_ends(JsonWriter& json, const Where& where, const EveOptions& options)
     if (has_ports(where) && is_icmp(where.protocol)) {
         json.number("icmp_type", where.source_port);
         json.number("icmp_code", where.destination_port);
-    }
-}
-
-// All keys before the typed object.
-void write_header(JsonWriter& json, std::string_view event_type, const Where& where,
-                  const EveOptions& options) {
-    const bool is_ip = where.ip_version != 0;
-    write_time(json, "timestamp", where.when);
-    if (where.flow_id) {
-        json.number("flow_id", *where.flow_id);
-    }
-    if (where.packet != 0) {
-        json.number("pcap_cnt", where.packet);
-    }
-    json.text("event_type", event_type);
-    if (where.vlan_count > 0) {
-        json.begin_array("vlan");
-        json.element(std::uint64_t{where.vlan});
-        json.end_array();
-    }
-    if (is_ip) {
-        write_ends(json, where, options);
-    }
-    json.text("pkt_src", options.packet_source);
-    // Without its ports the id would be another flow's.
-    if (is_ip && (where.has_ports || !community_id_uses_ports(where.protocol)) &&
-        where.source.family == where.destination.family) {
-        std::string& out = json.raw("community_id");
-        out += '"';
-        append_community_id(out,
-                            {.source = where.source,
-                             .destination = where.destination,
-                             .source_port = where.source_port,
-                             .destination_port = where.destination_port,
-                             .protocol = where.protocol},
-                            options.community_id_seed);
-        out += '"';
-    }
-    if (where.to_server) {
-        json.text("direction", *where.to_server ? "to_server" : "to_client");
     }
 }
 
@@ -194,6 +155,45 @@ void write_own_part(JsonWriter& json, const Alert& alert) {
 
 }  // namespace
 
+void write_eve_header(JsonWriter& json, std::string_view event_type, const Where& where,
+                      const EveOptions& options) {
+    const bool is_ip = where.ip_version != 0;
+    write_time(json, "timestamp", where.when);
+    if (where.flow_id) {
+        json.number("flow_id", *where.flow_id);
+    }
+    if (where.packet != 0) {
+        json.number("pcap_cnt", where.packet);
+    }
+    json.text("event_type", event_type);
+    if (where.vlan_count > 0) {
+        json.begin_array("vlan");
+        json.element(std::uint64_t{where.vlan});
+        json.end_array();
+    }
+    if (is_ip) {
+        write_ends(json, where, options);
+    }
+    json.text("pkt_src", options.packet_source);
+    // Without its ports the id would be another flow's.
+    if (is_ip && (where.has_ports || !community_id_uses_ports(where.protocol)) &&
+        where.source.family == where.destination.family) {
+        std::string& out = json.raw("community_id");
+        out += '"';
+        append_community_id(out,
+                            {.source = where.source,
+                             .destination = where.destination,
+                             .source_port = where.source_port,
+                             .destination_port = where.destination_port,
+                             .protocol = where.protocol},
+                            options.community_id_seed);
+        out += '"';
+    }
+    if (where.to_server) {
+        json.text("direction", *where.to_server ? "to_server" : "to_client");
+    }
+}
+
 std::uint32_t signature_id(std::string_view rule) {
     std::uint32_t hash = 2166136261U;  // FNV-1a.
     for (const char c : rule) {
@@ -227,7 +227,7 @@ void append_alert(std::string& out, const Alert& alert, const Where& where,
                   const EveOptions& options) {
     JsonWriter json(out);
     json.begin_object();
-    write_header(json, "alert", where, options);
+    write_eve_header(json, "alert", where, options);
     write_alert(json, alert, options);
     write_own_part(json, alert);
     json.end_object();
@@ -237,7 +237,7 @@ void append_alert(std::string& out, const Alert& alert, const Where& where,
 void append_anomaly(std::string& out, Event event, const Where& where, const EveOptions& options) {
     JsonWriter json(out);
     json.begin_object();
-    write_header(json, "anomaly", where, options);
+    write_eve_header(json, "anomaly", where, options);
     json.begin_object("anomaly");
     json.text("type", anomaly_type(event));
     json.text("event", event_name(event));

@@ -40,7 +40,16 @@ enum {
     HAKA_NO_STREAM = 16,
     HAKA_EDIT_TOO_LARGE = 17,
     HAKA_NO_STREAM_MEMORY = 18,
-    HAKA_NO_MARKS = 19
+    HAKA_HTTP_NO_MESSAGE = 19,
+    HAKA_HTTP_SENT = 20,
+    HAKA_HTTP_FRAMING = 21,
+    HAKA_HTTP_BAD_HEAD = 22,
+    HAKA_HTTP_NOT_EDITING = 23,
+    HAKA_HTTP_OLD_PEER = 24,
+    HAKA_HTTP_NO_BODY = 25,
+    HAKA_HTTP_ANSWERED = 26,
+    HAKA_HTTP_LATE = 27,
+    HAKA_NO_MARKS = 28
 };
 
 /* One packet lent to Lua. Slot 0 is the packet at hand; the others are packets that the policy made
@@ -93,6 +102,15 @@ struct haka_stream {
     struct haka_cursor* cursors;
 };
 
+struct haka_text {
+    const char* data;
+    size_t size;
+};
+
+/* Parts of an HTTP head. */
+enum { HAKA_HTTP_METHOD, HAKA_HTTP_URI, HAKA_HTTP_VERSION, HAKA_HTTP_STATUS, HAKA_HTTP_REASON };
+enum { HAKA_HTTP_SET, HAKA_HTTP_ADD, HAKA_HTTP_REMOVE };
+
 /* What a worker shares with its Lua state. */
 struct haka_context {
     uint32_t rule;       /* index of the rule at work, 0 when none: errors and hangs name it */
@@ -112,7 +130,11 @@ struct haka_context {
     int64_t now;            /* time of the packet at hand, ns since 1970 */
     struct haka_packet* packets;
     struct haka_connection* connections;
-    struct haka_stream* streams; /* of the connection at hand: [0] client to server, [1] back */
+    struct haka_stream* streams; /* of the connection at hand: [0] client to server, [1] back;
+                                    [2] and [3]: bodies of the HTTP messages in these */
+    uint32_t http;               /* at hand 1: a request, 2: a response, 0: neither */
+    uint32_t http_waits;         /* streamed rules that go on with its body */
+    uint32_t http_readonly;      /* the rule at work promised to change nothing */
     void* host;
 };
 
@@ -145,6 +167,30 @@ struct haka_api {
                        const char* text, size_t text_size);
     double (*find)(const uint8_t* data, size_t size, const char* text, size_t text_size,
                    size_t* partial);
+    /* Heads of the messages at hand; `which` 0: request, 1: response. Texts stay valid until the
+       next call that changes something, or the hook's end. */
+    int (*http_part)(struct haka_context* c, uint32_t which, uint32_t part, struct haka_text* text);
+    /* The number of the next header of that name at or behind number `from`, or -1. */
+    int (*http_find)(struct haka_context* c, uint32_t which, const char* name, size_t name_size,
+                     uint32_t from, struct haka_text* value);
+    /* Header number `index`; 0 when there is none. */
+    int (*http_item)(struct haka_context* c, uint32_t which, uint32_t index, struct haka_text* name,
+                     struct haka_text* value);
+    int (*http_set_part)(struct haka_context* c, uint32_t which, uint32_t part, const char* text,
+                         size_t text_size);
+    int (*http_set_header)(struct haka_context* c, uint32_t which, int how, const char* name,
+                           size_t name_size, const char* value, size_t value_size);
+    int (*http_open_body)(struct haka_context* c, uint32_t which);
+    int (*http_edit_body)(struct haka_context* c);
+    int (*http_respond)(struct haka_context* c, const char* text, size_t text_size);
+    /* Why HAKA_HTTP_BAD_HEAD: the offence's name. */
+    void (*http_problem)(struct haka_context* c, struct haka_text* text);
+    /* `parts`: scheme, authority, userinfo, user, pass, host, port, path, query, fragment; of one
+       that isn't there, data is NULL. */
+    void (*uri_split)(const char* text, size_t size, int is_target, struct haka_text* parts);
+    /* `out` is valid until the next call. */
+    void (*uri_normalize)(const char* text, size_t size, int is_target, struct haka_text* out);
+    void (*uri_decode)(const char* text, size_t size, struct haka_text* out);
     double (*clock)(void);
     void (*rule_time)(struct haka_context* c, uint32_t rule, double seconds);
 };

@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "base/search.h"
+#include "proto/http/uri.h"
 #include "script/host.h"
 
 namespace haka::script {
@@ -112,6 +113,101 @@ double find(const uint8_t* data, size_t size, const char* text, size_t text_size
     return static_cast<double>(find_text({data, size}, {text, text_size}, *partial));
 }
 
+haka_text to_c(std::string_view text) {
+    return {text.data(), text.size()};
+}
+
+int http_part(haka_context* context, uint32_t which, uint32_t part, haka_text* text) {
+    std::string_view found;
+    const int status = host_of(context).http_part(which, part, found);
+    *text = to_c(found);
+    return status;
+}
+
+// NOLINTNEXTLINE(readability-function-size): a text of C takes two arguments.
+int http_find(haka_context* context, uint32_t which, const char* name, size_t name_size,
+              uint32_t from, haka_text* value) {
+    std::string_view found;
+    const int index = host_of(context).http_find(which, {name, name_size}, from, found);
+    *value = to_c(found);
+    return index;
+}
+
+int http_item(haka_context* context, uint32_t which, uint32_t index, haka_text* name,
+              haka_text* value) {
+    std::string_view name_found;
+    std::string_view value_found;
+    const bool is_there = host_of(context).http_item(which, index, name_found, value_found);
+    *name = to_c(name_found);
+    *value = to_c(value_found);
+    return is_there ? 1 : 0;
+}
+
+int http_set_part(haka_context* context, uint32_t which, uint32_t part, const char* text,
+                  size_t text_size) {
+    return host_of(context).http_set_part(which, part, {text, text_size});
+}
+
+// NOLINTNEXTLINE(readability-function-size): each text of C takes two arguments.
+int http_set_header(haka_context* context, uint32_t which, int how, const char* name,
+                    size_t name_size, const char* value, size_t value_size) {
+    return host_of(context).http_set_header(which, how, {name, name_size}, {value, value_size});
+}
+
+int http_open_body(haka_context* context, uint32_t which) {
+    return host_of(context).http_open_body(which);
+}
+
+int http_edit_body(haka_context* context) {
+    return host_of(context).http_edit_body();
+}
+
+int http_respond(haka_context* context, const char* text, size_t text_size) {
+    return host_of(context).http_respond({text, text_size});
+}
+
+void http_problem(haka_context* context, haka_text* text) {
+    *text = to_c(host_of(context).http_problem());
+}
+
+http::Uri split(std::string_view text, int is_target) {
+    return is_target != 0 ? http::split_target(text) : http::split_uri(text);
+}
+
+void uri_split(const char* text, size_t size, int is_target, haka_text* parts) {
+    const http::Uri uri = split({text, size}, is_target);
+    const auto none_unless = [](bool is_there, std::string_view part) {
+        return is_there ? to_c(part) : haka_text{nullptr, 0};
+    };
+    const bool has_port = uri.port.data() != nullptr;
+    *parts++ = none_unless(!uri.scheme.empty(), uri.scheme);
+    *parts++ = none_unless(uri.has_authority, uri.authority);
+    for (const std::string_view part : {uri.userinfo, uri.user, uri.pass}) {
+        *parts++ = none_unless(part.data() != nullptr, part);
+    }
+    *parts++ = none_unless(uri.has_authority, uri.host);
+    *parts++ = none_unless(has_port, uri.port);
+    *parts++ = to_c(uri.path);
+    *parts++ = none_unless(uri.has_query, uri.query);
+    *parts++ = none_unless(uri.has_fragment, uri.fragment);
+}
+
+// Lua copies it before the next call. One a thread: a worker is one.
+std::string& uri_text() {
+    static thread_local std::string text;
+    return text;
+}
+
+void uri_normalize(const char* text, size_t size, int is_target, haka_text* out) {
+    uri_text() = http::normalize(split({text, size}, is_target));
+    *out = to_c(uri_text());
+}
+
+void uri_decode(const char* text, size_t size, haka_text* out) {
+    uri_text() = http::decode({text, size});
+    *out = to_c(uri_text());
+}
+
 // For --profile only: how long a rule ran is a fact about this run, not about the packets.
 double clock() {
     timespec now{};
@@ -145,6 +241,18 @@ constexpr haka_api kApi = {
     .connection_close = connection_close,
     .stream_edit = stream_edit,
     .find = find,
+    .http_part = http_part,
+    .http_find = http_find,
+    .http_item = http_item,
+    .http_set_part = http_set_part,
+    .http_set_header = http_set_header,
+    .http_open_body = http_open_body,
+    .http_edit_body = http_edit_body,
+    .http_respond = http_respond,
+    .http_problem = http_problem,
+    .uri_split = uri_split,
+    .uri_normalize = uri_normalize,
+    .uri_decode = uri_decode,
     .clock = clock,
     .rule_time = rule_time,
 };

@@ -17,6 +17,10 @@ enum class Hook : std::uint8_t {
     TcpConnectionNew,
     TcpConnectionUp,
     TcpConnectionEnd,
+    HttpUp,
+    HttpRequest,
+    HttpResponse,
+    HttpDown,
     TcpConnectionDown,
     TcpDown,
     UdpDown,
@@ -49,6 +53,14 @@ constexpr std::size_t kHookCount = static_cast<std::size_t>(Hook::RawDown) + 1;
             return "tcp-connection-up";
         case TcpConnectionEnd:
             return "tcp-connection-end";
+        case HttpUp:
+            return "http-up";
+        case HttpRequest:
+            return "http-request";
+        case HttpResponse:
+            return "http-response";
+        case HttpDown:
+            return "http-down";
         case TcpConnectionDown:
             return "tcp-connection-down";
         case TcpDown:

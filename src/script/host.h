@@ -50,8 +50,20 @@ public:
     // is context.cursor.
     virtual int stream_edit(std::uint32_t half, double at, std::uint32_t erase,
                             std::string_view insert) = 0;
-    // The dissector of the connection at hand: "http" (passes its stream on unread for now) or one
-    // written in Lua. The name was checked.
+    // The messages of HTTP at hand, as abi.h says.
+    virtual int http_part(std::uint32_t which, std::uint32_t part, std::string_view& text) = 0;
+    virtual int http_find(std::uint32_t which, std::string_view name, std::uint32_t from,
+                          std::string_view& value) = 0;
+    virtual bool http_item(std::uint32_t which, std::uint32_t index, std::string_view& name,
+                           std::string_view& value) = 0;
+    virtual int http_set_part(std::uint32_t which, std::uint32_t part, std::string_view text) = 0;
+    virtual int http_set_header(std::uint32_t which, int how, std::string_view name,
+                                std::string_view value) = 0;
+    virtual int http_open_body(std::uint32_t which) = 0;
+    virtual int http_edit_body() = 0;
+    virtual int http_respond(std::string_view text) = 0;
+    [[nodiscard]] virtual std::string_view http_problem() const = 0;
+    // The dissector of the connection at hand: "http" or one written in Lua. The name was checked.
     virtual void choose_dissector(std::string_view name) = 0;
     [[nodiscard]] virtual std::string_view next_dissector() const = 0;
 

@@ -22,6 +22,8 @@ constexpr int kForget = kProtocol + 2;
 constexpr int kWaits = kProtocol + 3;
 constexpr int kExit = kProtocol + 4;
 constexpr int kListing = kProtocol + 5;
+constexpr int kBody = kProtocol + 6;
+constexpr int kTop = kBody;
 
 // Turns any error value into text with a traceback.
 int add_traceback(lua_State* lua) {
@@ -197,6 +199,13 @@ std::string Script::seal() {
         readonly_cursors_[cursor] = lua_toboolean(lua, -1) != 0;
         lua_pop(lua, 1);
     }
+    lua_getfield(lua, sealed, "http_editing");
+    edits_http_ = lua_toboolean(lua, -1) != 0;
+    constexpr std::array kBodyRules = {"request_rules", "response_rules"};
+    for (const std::size_t which : {0U, 1U}) {
+        lua_getfield(lua, sealed, kBodyRules.at(which));
+        body_rules_.at(which) = static_cast<std::uint32_t>(lua_tointeger(lua, -1));
+    }
     lua_getfield(lua, sealed, "entries");
     const int entries = lua_gettop(lua);
     std::array<int, kHookCount> references{};
@@ -207,8 +216,9 @@ std::string Script::seal() {
         }
         references.at(hook) = luaL_ref(lua, LUA_REGISTRYINDEX);
     }
-    std::array<int, 6> functions{};
-    constexpr std::array kNames = {"protocol", "stream", "forget", "waits", "exit", "listing"};
+    std::array<int, 7> functions{};
+    constexpr std::array kNames = {"protocol", "stream",  "forget", "waits",
+                                   "exit",     "listing", "body"};
     for (std::size_t i = 0; i < kNames.size(); ++i) {
         lua_getfield(lua, sealed, kNames.at(i));
         functions.at(i) = luaL_ref(lua, LUA_REGISTRYINDEX);
@@ -250,14 +260,14 @@ RunStatus Script::report_failure(int status) {
     __atomic_store_n(&context_->rule, 0U, __ATOMIC_RELAXED);  // The watchdog may look just now.
     context_->streamed = 0;
     if (fatal_) {
-        lua_settop(lua, kListing);
+        lua_settop(lua, kTop);
         return RunStatus::Fatal;
     }
     const bool is_memory = status == LUA_ERRMEM || memory_.has_overrun();
     std::string message =
         coroutine_trace_.empty() && status != 0 ? text_at(lua, -1) : coroutine_trace_;
     coroutine_trace_.clear();
-    lua_settop(lua, kListing);
+    lua_settop(lua, kTop);
     failure_ = is_memory ? Event::LuaMemory : Event::RuleError;
     if (is_memory) {
         message = fmt::format("not enough memory: {} bytes in use, lua.memory_max is {}",
@@ -280,7 +290,7 @@ RunStatus Script::refuse_call() {
     context_->rule = 0;
     failed_rule_ = memory_.overrun_rule();
     failure_ = Event::LuaMemory;
-    lua_settop(lua_.get(), kListing);
+    lua_settop(lua_.get(), kTop);
     report_error(failed_rule_,
                  fmt::format("not enough memory: {} bytes in use, lua.memory_max is {}",
                              memory_.used(), memory_.bytes_max()));
@@ -327,6 +337,11 @@ RunStatus Script::run_stream(std::string_view name) {
     context_->cursor = stream_rules_;
     lua_pushlstring(lua_.get(), name.data(), name.size());
     return call(kStream, 1, 0);
+}
+
+RunStatus Script::run_body(std::uint32_t which) {
+    lua_pushinteger(lua_.get(), which);
+    return call(kBody, 1, 0);
 }
 
 bool Script::waits(std::uint32_t connection, bool from_client) {
@@ -393,7 +408,7 @@ std::vector<Script::Listing> Script::listing() {
             lua_pop(lua, 1);
         }
     }
-    lua_settop(lua, kListing);
+    lua_settop(lua, kTop);
     return result;
 }
 

@@ -73,6 +73,12 @@ public:
     [[nodiscard]] const std::vector<bool>& readonly_cursors() const { return readonly_cursors_; }
     // Whether any of them may change a stream: it isn't `readonly`.
     [[nodiscard]] bool edits_streams() const { return edits_streams_; }
+    // Number of rules on http-request [0] and http-response [1]: cursors in a message's body.
+    [[nodiscard]] std::uint32_t body_rules(std::size_t which) const {
+        return body_rules_.at(which);
+    }
+    // Whether any rule of HTTP isn't `readonly`.
+    [[nodiscard]] bool edits_http() const { return edits_http_; }
     [[nodiscard]] bool has_protocol(std::uint8_t protocol) const { return protocols_[protocol]; }
     [[nodiscard]] bool is_disabled(std::string_view dissector) const;
     [[nodiscard]] bool is_disabled_hook(std::string_view hook) const;
@@ -84,6 +90,8 @@ public:
     RunStatus run_protocol(std::uint8_t ip_version, std::uint8_t protocol);
     // Runs the Lua dissector `name` on the stream at hand.
     RunStatus run_stream(std::string_view name);
+    // Resumes the streamed rules of the request (0) or response (1) at hand.
+    RunStatus run_body(std::uint32_t which);
     // Whether a streamed rule of that connection still waits for bytes of that direction.
     [[nodiscard]] bool waits(std::uint32_t connection, bool from_client);
     // A connection that Lua touched is gone.
@@ -144,6 +152,8 @@ private:
     bool has_streamed_rules_ = false;
     bool edits_streams_ = false;
     std::vector<bool> readonly_cursors_;
+    bool edits_http_ = false;
+    std::array<std::uint32_t, 2> body_rules_{};
     std::uint64_t used_after_collection_ = 0;
     std::uint64_t refused_calls_ = 0;
     Event failure_ = Event::RuleError;

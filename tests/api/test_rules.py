@@ -222,13 +222,6 @@ class Dissectors(HakaCase):
                 pcall(function() pkt.next_dissector = "htpt" end) end }""", exchange())
         self.assertEqual(result.leaving(), [])
 
-    def test_http_passes_its_stream_on_and_says_so_once(self):
-        result = self.run_policy("""
-            haka.rule{ hooks = { "tcp-connection-new" }, eval = function(self, pkt)
-                pkt.next_dissector = "http" end }""", exchange(sport=1) + exchange(sport=2))
-        self.assertEqual(result.err.count("not dissected yet"), 1)
-        self.assertEqual(len(result.leaving()), 16)
-
     def test_errors_in_a_dissector_name_it(self):
         result = self.run_policy("""local d = haka.dissector{ name = "bad", dissect = function(below)
                 return 5 end }

@@ -26,6 +26,8 @@ public:
 
     [[nodiscard]] Step next(ByteView bytes, const Limits& limits);
     [[nodiscard]] bool is_done() const { return state_ == State::Done; }
+    // All data has come: trailers follow, or nothing.
+    [[nodiscard]] bool data_ended() const { return state_ >= State::TrailerStart; }
     // A line ended in LF without CR; told once.
     [[nodiscard]] bool take_bare_lf();
 

@@ -1,0 +1,464 @@
+// Messages of HTTP: their heads, bodies that no rule looks at, and what follows what.
+// Tested by: http_walk_test.cc
+#include "engine/http_walk.h"
+
+#include <algorithm>
+
+namespace haka::engine {
+
+using http::Framing;
+using script::Hook;
+using Phase = HttpSide::Phase;
+
+void HttpWalk::set_up(const Setup& setup) {
+    setup_ = setup;
+}
+
+ByteView HttpWalk::rest(std::size_t half) const {
+    const haka_stream& stream = listener_->streams.at(half);
+    const haka_cursor& place = cursor(half);
+    return {stream.data + static_cast<std::size_t>(place.position - stream.base),
+            static_cast<std::size_t>(place.limit - place.position)};
+}
+
+bool HttpWalk::at_eof(std::size_t half) const {
+    const haka_stream& stream = listener_->streams.at(half);
+    return stream.eof != 0 && cursor(half).limit == stream.base + stream.size;
+}
+
+bool HttpWalk::walk(Listener& listener, bool of_client) {
+    listener_ = &listener;
+    std::size_t half = of_client ? 0 : 1;
+    if (!run(half)) {
+        return false;
+    }
+    while (state().revisit) {
+        state().revisit = false;
+        half = 1 - half;
+        ground_->other_direction_changed();
+        if (!run(half)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool HttpWalk::end(Listener& listener, bool of_client) {
+    listener.streams.at(of_client ? 0 : 1).eof = 1;
+    return walk(listener, of_client);
+}
+
+bool HttpWalk::run(std::size_t half) {
+    Step taken = Step::Again;
+    while (taken == Step::Again) {
+        taken = step(half);
+    }
+    if (taken == Step::Decided) {
+        return false;
+    }
+    if (half == 1 && at_eof(1)) {
+        for (const HttpAsked& asked : state().asked) {
+            log(asked, {}, 0);
+        }
+        state().asked.clear();
+    }
+    // What the cursor has passed may leave, but for what a rule holds of a body.
+    haka_cursor& place = cursor(half);
+    const HttpSide& mine = side(half);
+    place.mark = place.position;
+    if (mine.body != nullptr && mine.body->output == HttpBody::Output::None) {
+        place.mark =
+            std::min(place.mark, mine.body_at + static_cast<double>(mine.body->raw_released));
+    }
+    return true;
+}
+
+HttpWalk::Step HttpWalk::step(std::size_t half) {
+    HttpSide& mine = side(half);
+    haka_cursor& place = cursor(half);
+    if (place.gap != 0 && !pass_gap(mine, place)) {
+        return Step::Decided;
+    }
+    switch (mine.phase) {
+        case Phase::Head:
+            return read_head(half);
+        case Phase::Body:
+            return mine.body != nullptr ? read_body(half) : pass_body(half);
+        case Phase::Waits:
+            return Step::Wait;
+        case Phase::Opaque:
+            place.position = place.limit;
+            return Step::Wait;
+        case Phase::Discard:
+            return discard(half);
+    }
+    return Step::Wait;
+}
+
+// Bytes that the capture lost. Within a body that nobody reads they change nothing.
+bool HttpWalk::pass_gap(HttpSide& mine, haka_cursor& place) {
+    const auto lost = static_cast<std::uint64_t>(place.gap);
+    place.gap = 0;
+    if (mine.phase == Phase::Opaque || mine.phase == Phase::Discard) {
+        return true;
+    }
+    if (mine.phase == Phase::Body && mine.body == nullptr) {
+        if (mine.framing == Framing::UntilClose) {
+            return true;
+        }
+        if (mine.framing == Framing::Length && lost <= mine.left) {
+            mine.left -= lost;
+            return true;
+        }
+    }
+    return refused(Event::HttpGap) != Step::Decided;
+}
+
+// The connection ends, or goes on unread.
+HttpWalk::Step HttpWalk::refused(Event offence) {
+    const Exception action =
+        settings_->pass_through ? Exception::Pass : settings_->http.action(offence);
+    HttpState& http = state();
+    const bool told = (http.told & http::remark_bit(offence)) != 0;
+    http.told |= http::remark_bit(offence);
+    if (!(told && action == Exception::Pass) && !ground_->tell_http(offence, action)) {
+        return Step::Decided;
+    }
+    make_opaque();
+    return Step::Again;
+}
+
+void HttpWalk::make_opaque() {
+    for (HttpSide& each : state().sides) {
+        if (each.phase != Phase::Discard) {
+            each.phase = Phase::Opaque;
+            each.body.reset();
+        }
+    }
+    state().revisit = true;
+}
+
+HttpWalk::Step HttpWalk::read_head(std::size_t half) {
+    HttpSide& mine = side(half);
+    haka_cursor& place = cursor(half);
+    ByteView view = rest(half);
+    if (half == 0) {
+        // RFC 9112, 2.2: empty lines before a request mean nothing.
+        while (!view.empty() && mine.scan.searched == 0 &&
+               (view[0] == '\n' || (view[0] == '\r' && view.size() > 1 && view[1] == '\n'))) {
+            place.position += view[0] == '\n' ? 1 : 2;
+            view = rest(half);
+        }
+        if (view.size() == 1 && view[0] == '\r' && !at_eof(half)) {
+            return Step::Wait;
+        }
+    }
+    if (view.empty()) {
+        return Step::Wait;
+    }
+    const auto kind = half == 0 ? http::Kind::Request : http::Kind::Response;
+    const http::HeadEnd end = http::find_head_end(view, kind, limits(), mine.scan);
+    if (end.refused != Event::None) {
+        return refused(end.refused);
+    }
+    if (end.size == 0) {
+        return at_eof(half) ? cut_short() : Step::Wait;
+    }
+    mine.scan = {};
+    const Step good =
+        judge_head(half, http::parse_head(view.first(end.size), kind, limits(), heads_.at(half)));
+    if (good != Step::Wait) {
+        return good;
+    }
+    mine.chunks = {};
+    mine.left = heads_.at(half).length;
+    mine.body_bytes = 0;
+    mine.ahead = 0;
+    mine.body.reset();
+    return half == 0 ? begin_request() : begin_response();
+}
+
+// Wait: it may be read on.
+HttpWalk::Step HttpWalk::judge_head(std::size_t half, const http::Parsed& parsed) {
+    HttpState& http = state();
+    if (half == 1 && http.asked.empty() && parsed.refused == Event::None) {
+        // The server speaks of its own accord: a 408 before it closes, for instance.
+        if (settings_->http.action(Event::HttpUnasked) != Exception::Pass) {
+            return refused(Event::HttpUnasked);
+        }
+        if (!ground_->tell_http(Event::HttpUnasked, Exception::Pass)) {
+            return Step::Decided;
+        }
+    }
+    for (const Event mild : {Event::HttpBareLf, Event::HttpNoHost}) {
+        const std::uint64_t bit = http::remark_bit(mild);
+        if ((parsed.remarks & bit) == 0) {
+            continue;
+        }
+        const Exception action = settings_->http.action(mild);
+        if (action != Exception::Pass && !settings_->pass_through) {
+            return refused(mild);
+        }
+        const bool told = (http.told & bit) != 0;
+        http.told |= bit;
+        if (!told && !ground_->tell_http(mild, Exception::Pass)) {
+            return Step::Decided;
+        }
+    }
+    return parsed.refused == Event::None ? Step::Wait : refused(parsed.refused);
+}
+
+HttpWalk::Step HttpWalk::cut_short() {
+    return refused(Event::HttpCutShort);
+}
+
+HttpWalk::Step HttpWalk::begin_request() {
+    HttpState& http = state();
+    HttpSide& mine = side(0);
+    const http::Head& head = heads_[0];
+    if (http.asked.size() >= settings_->http.pipeline_max) {
+        return refused(Event::HttpPipelineLimit);
+    }
+    mine.framing = http::request_framing(head);
+    const double head_at = cursor(0).position;
+    const http::Asked asked = http::asked_by(http::text_of(rest(0), head.method));
+    http.asked.emplace_back();
+    http.asked.back().asked = asked;
+    http.asked.back().may_switch = asked == http::Asked::Connect || head.upgrade;
+    http.asked.back().old = head.minor == 0;
+    if (!run_hooks(0, head_at)) {
+        return Step::Decided;
+    }
+    if (http.asked.back().responded) {
+        mine.phase = Phase::Discard;
+        mine.body.reset();
+        cursor(0).position = head_at;
+        return http.asked.size() > 1 || answer_now() ? Step::Again : Step::Decided;
+    }
+    return finish_head(0, head_at);
+}
+
+HttpWalk::Step HttpWalk::begin_response() {
+    HttpState& http = state();
+    const http::Asked asked = http.asked.empty() ? http::Asked::Other : http.asked.front().asked;
+    side(1).framing = http::response_framing(heads_[1], asked);
+    const double head_at = cursor(1).position;
+    if (!run_hooks(1, head_at)) {
+        return Step::Decided;
+    }
+    return finish_head(1, head_at);
+}
+
+// Its rules have run: what follows is the body.
+HttpWalk::Step HttpWalk::finish_head(std::size_t half, double head_at) {
+    HttpSide& mine = side(half);
+    const http::Head& head = heads_.at(half);
+    haka_cursor& place = cursor(half);
+    place.position = head_at;
+    const std::string_view text = as_text(rest(half).first(head.size));
+    if (half == 0 && !keep_head(state().asked.back(), text)) {
+        return Step::Decided;
+    }
+    if (half == 1 && setup_.writes_eve) {
+        state().answer_head = text;
+    }
+    if (mine.body != nullptr && mine.body->waits) {
+        mine.head = text;
+    }
+    place.position = head_at + head.size;
+    mine.body_at = place.position;
+    mine.phase = Phase::Body;
+    return Step::Again;
+}
+
+// A request's head is wanted again with its answer.
+bool HttpWalk::keep_head(HttpAsked& asked, std::string_view head) {
+    const bool wanted = setup_.writes_eve || listens(Hook::HttpResponse) || listens(Hook::HttpUp) ||
+                        listens(Hook::HttpDown);
+    if (!wanted) {
+        return true;
+    }
+    if (!state().charge.set(state().kept + head.size())) {
+        return ground_->refuse_http(Event::TcpStreamMemory);
+    }
+    state().kept += head.size();
+    asked.head = head;
+    return true;
+}
+
+bool HttpWalk::run_hooks(std::size_t which, double head_at) {
+    constexpr std::array kHooks = {Hook::HttpRequest, Hook::HttpResponse};
+    constexpr std::uint32_t kAll = 1U << static_cast<unsigned>(Hook::HttpUp) |
+                                   1U << static_cast<unsigned>(Hook::HttpRequest) |
+                                   1U << static_cast<unsigned>(Hook::HttpResponse) |
+                                   1U << static_cast<unsigned>(Hook::HttpDown);
+    if ((setup_.hooks & kAll) == 0) {
+        return true;
+    }
+    shown_.at(which) = {
+        .place = Shown::Place::Stream, .at = head_at, .copy = nullptr, .parsed = true};
+    if (which == 1 && !state().asked.empty()) {
+        show_copy(0, state().asked.front().head);
+    }
+    listener_->streams.at(2 + which) = {};
+    context_->http = static_cast<std::uint32_t>(which) + 1;
+    context_->http_waits = 0;
+    bool going = true;
+    for (const Hook hook : {Hook::HttpUp, kHooks.at(which), Hook::HttpDown}) {
+        if (going && listens(hook)) {
+            going = ground_->run_http(hook, which == 0);
+        }
+        if (going && which == 0 && state().asked.back().responded) {
+            break;
+        }
+    }
+    if (going && side(which).body != nullptr) {
+        side(which).body->waits = context_->http_waits != 0;
+    }
+    show_nothing();
+    return going;
+}
+
+void HttpWalk::show_copy(std::size_t which, const std::string& head) {
+    if (!head.empty()) {
+        shown_.at(which) = {.place = Shown::Place::Copy, .at = 0, .copy = &head, .parsed = false};
+    }
+}
+
+void HttpWalk::show_nothing() {
+    shown_ = {};
+    context_->http = 0;
+}
+
+HttpWalk::Step HttpWalk::pass_body(std::size_t half) {
+    HttpSide& mine = side(half);
+    haka_cursor& place = cursor(half);
+    const auto there = static_cast<std::uint64_t>(place.limit - place.position);
+    switch (mine.framing) {
+        case Framing::None:
+            return finish_message(half);
+        case Framing::Length: {
+            const std::uint64_t taken = std::min(mine.left, there);
+            place.position += static_cast<double>(taken);
+            mine.left -= taken;
+            mine.body_bytes += taken;
+            if (mine.left == 0) {
+                return finish_message(half);
+            }
+            break;
+        }
+        case Framing::Chunked:
+            return pass_chunks(half);
+        case Framing::UntilClose:
+            place.position = place.limit;
+            mine.body_bytes += there;
+            return at_eof(half) ? finish_message(half) : Step::Wait;
+        case Framing::Tunnel:
+            return finish_message(half);
+    }
+    return at_eof(half) ? cut_short() : Step::Wait;
+}
+
+HttpWalk::Step HttpWalk::pass_chunks(std::size_t half) {
+    HttpSide& mine = side(half);
+    while (!mine.chunks.is_done()) {
+        const http::ChunkReader::Step taken = mine.chunks.next(rest(half), limits());
+        if (taken.refused != Event::None) {
+            return refused(taken.refused);
+        }
+        if (taken.used == 0) {
+            break;
+        }
+        cursor(half).position += static_cast<double>(taken.used);
+        mine.body_bytes += taken.piece == http::ChunkReader::Piece::Data ? taken.used : 0;
+    }
+    if (mine.chunks.take_bare_lf()) {
+        const Step good = judge_head(0, {.remarks = http::remark_bit(Event::HttpBareLf)});
+        if (good != Step::Wait) {
+            return good;
+        }
+    }
+    if (mine.chunks.is_done()) {
+        return finish_message(half);
+    }
+    return at_eof(half) ? cut_short() : Step::Wait;
+}
+
+// Nothing more of the message comes.
+HttpWalk::Step HttpWalk::finish_message(std::size_t half) {
+    HttpSide& mine = side(half);
+    mine.body.reset();
+    mine.head.clear();
+    mine.phase = Phase::Head;
+    if (half == 1) {
+        return finish_response();
+    }
+    if (!state().asked.empty() && state().asked.back().may_switch) {
+        mine.phase = Phase::Waits;
+    }
+    return Step::Again;
+}
+
+HttpWalk::Step HttpWalk::finish_response() {
+    HttpState& http = state();
+    const HttpSide& mine = side(1);
+    const bool switches = mine.framing == Framing::Tunnel;
+    if (heads_[1].code / 100 == 1 && !switches) {
+        return Step::Again;  // The answer is yet to come.
+    }
+    if (!http.asked.empty()) {
+        const HttpAsked asked = std::move(http.asked.front());
+        http.asked.erase(http.asked.begin());
+        log(asked, http.answer_head, mine.body_bytes);
+        http.kept -= asked.head.size();
+        (void)http.charge.set(http.kept);
+        if (asked.may_switch && side(0).phase == Phase::Waits && !switches) {
+            side(0).phase = Phase::Head;
+            http.revisit = true;
+        }
+    }
+    if (switches) {
+        make_opaque();
+    } else if (!http.asked.empty() && http.asked.front().responded) {
+        return answer_now() ? Step::Again : Step::Decided;
+    }
+    return Step::Again;
+}
+
+void HttpWalk::log(const HttpAsked& asked, std::string_view answer, std::uint64_t bytes) {
+    const std::uint64_t number = state().answered++;
+    if (setup_.writes_eve && !asked.head.empty()) {
+        ground_->log_http(
+            {.request = asked.head, .answer = answer, .number = number, .bytes = bytes});
+    }
+}
+
+// The answer of a rule takes the place of everything that the server may still say.
+bool HttpWalk::answer_now() {
+    HttpState& http = state();
+    const HttpAsked asked = std::move(http.asked.front());
+    http.asked.clear();
+    http.kept = 0;
+    (void)http.charge.set(0);
+    if (ground_->edit_http(1, cursor(1).position, 0, asked.answer) != HAKA_OK) {
+        return ground_->refuse_http(Event::TcpStreamMemory);
+    }
+    log(asked, asked.answer, asked.answer.size());
+    side(1).phase = Phase::Discard;
+    side(1).body.reset();
+    http.revisit = true;
+    return true;
+}
+
+HttpWalk::Step HttpWalk::discard(std::size_t half) {
+    const haka_cursor& place = cursor(half);
+    const auto there = static_cast<std::uint32_t>(place.limit - place.position);
+    if (there != 0 && ground_->edit_http(static_cast<std::uint32_t>(half), place.position, there,
+                                         {}) != HAKA_OK) {
+        (void)ground_->refuse_http(Event::TcpStreamMemory);
+        return Step::Decided;
+    }
+    return Step::Wait;
+}
+
+}  // namespace haka::engine
