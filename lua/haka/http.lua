@@ -43,10 +43,9 @@ local function check_writable(self, what)
     if context.http_readonly ~= 0 then fail("%s: this rule promised `readonly = true`", what) end
 end
 
-local function set_part(self, name, number, new)
-    local what = "http." .. WHICH[self.which_] .. "." .. name
+local function set_part(self, what, number, new)
     check_writable(self, what)
-    core.check_string(what, new)
+    new = tostring(new)
     change(api.http_set_part(context, self.which_, number, new, #new), what)
 end
 
@@ -54,13 +53,6 @@ local function only(self, which, name)
     if self.which_ ~= which then
         return fail("http.%s has no field %q", WHICH[self.which_], name)
     end
-end
-
-local function check_line(what, new)
-    if new:find("[%z\1-\8\10-\31\127]") then
-        fail("%s: control characters (a line end, for instance) can't stand in a head", what)
-    end
-    return new
 end
 
 local headers_ref
@@ -87,21 +79,21 @@ local message_ref = core.class("struct haka_http_message", {
     set = {
         method = function(self, new)
             only(self, 0, "method")
-            set_part(self, "method", METHOD, check_line("http.request.method", tostring(new)))
+            set_part(self, "http.request.method", METHOD, new)
         end,
         uri = function(self, new)
             only(self, 0, "uri")
-            set_part(self, "uri", URI, check_line("http.request.uri", tostring(new)))
+            set_part(self, "http.request.uri", URI, new)
         end,
-        version = function(self, new) set_part(self, "version", VERSION, tostring(new)) end,
+        version = function(self, new) set_part(self, "http.version", VERSION, new) end,
         status = function(self, new)
             only(self, 1, "status")
             core.check_integer("http.response.status", new, 100, 999)
-            set_part(self, "status", STATUS, ("%d"):format(new))
+            set_part(self, "http.response.status", STATUS, ("%d"):format(new))
         end,
         reason = function(self, new)
             only(self, 1, "reason")
-            set_part(self, "reason", REASON, check_line("http.response.reason", tostring(new)))
+            set_part(self, "http.response.reason", REASON, new)
         end,
     },
     methods = {
@@ -130,10 +122,7 @@ local message_ref = core.class("struct haka_http_message", {
 })
 
 local function check_name(name)
-    core.check_string("http.headers: name", name)
-    if not name:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
-        fail("http.headers: %s is not a header's name", core.show(name))
-    end
+    if type(name) ~= "string" then core.check_string("http.headers: name", name) end
     return name
 end
 
@@ -144,11 +133,10 @@ local function next_header(self, index)
 end
 
 local function write(self, how, name, content)
-    local what = "http.headers[" .. core.show(name) .. "]"
-    check_writable(self, what)
     check_name(name)
-    content = check_line(what, content)
-    change(api.http_set_header(context, self.which_, how, name, #name, content, #content), what)
+    check_writable(self, "http.headers")
+    local status = api.http_set_header(context, self.which_, how, name, #name, content, #content)
+    if status ~= 0 then change(status, "http.headers[" .. core.show(name) .. "]") end
 end
 
 local header_methods = {
@@ -204,6 +192,21 @@ headers_ref = ffi.metatype("struct haka_http_headers", {
     __tostring = function() return "http.headers" end,
 })
 
+-- Of an answer, whose head nobody else looks at.
+local function check_line(what, new)
+    if new:find("[%z\1-\8\10-\31\127]") then
+        fail("%s: control characters (a line end, for instance) can't stand in a head", what)
+    end
+    return new
+end
+
+local function check_token(name)
+    core.check_string("http:respond: header", name)
+    if not name:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
+        fail("http:respond: %s is not a header's name", core.show(name))
+    end
+end
+
 local REASONS = { [200] = "OK", [204] = "No Content", [301] = "Moved Permanently", [302] = "Found",
     [303] = "See Other", [307] = "Temporary Redirect", [400] = "Bad Request", [401] = "Unauthorized",
     [403] = "Forbidden", [404] = "Not Found", [429] = "Too Many Requests",
@@ -222,7 +225,7 @@ local function answer_of(definition)
     local lines, listed = { ("HTTP/1.1 %d %s\r\n"):format(status, reason) }, {}
     for name, content in pairs(definition.headers or {}) do
         if type(name) == "number" then name, content = content[1], content[2] end
-        check_name(name)
+        check_token(name)
         if FRAMING[name:lower()] then
             fail("%s: %s is set by the engine", what, core.show(name))
         end

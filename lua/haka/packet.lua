@@ -35,8 +35,10 @@ local STATUS = {
     [24] = "an HTTP/1.0 peer that keeps the connection can't be sent another length",
     [25] = "the message has no body",
     [26] = "it is answered already",
+    [28] = "control characters (a line end, for instance) can't stand in a head",
+    [29] = "not a header's name",
     [27] = "only for the message of the hook",
-    [28] = "this packet has none: marks belong to captured packets of --nfqueue",
+    [30] = "this packet has none: marks belong to captured packets of --nfqueue",
     [17] = "too many bytes are unacknowledged (tcp.edited_bytes_max)",
 }
 

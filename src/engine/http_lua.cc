@@ -119,6 +119,9 @@ int HttpWalk::set_part(std::uint32_t which, std::uint32_t part, std::string_view
     if (const int status = writable(which); status != HAKA_OK) {
         return status;
     }
+    if (!http::is_line_text(text)) {
+        return HAKA_HTTP_BAD_TEXT;
+    }
     const Head& head = heads_.at(which);
     const std::array parts = {head.method, head.target, head.version, head.status, head.reason};
     const Part old = parts.at(part);
@@ -139,6 +142,12 @@ int HttpWalk::set_header(std::uint32_t which, int how, std::string_view name,
     int status = writable(which);
     if (status != HAKA_OK) {
         return status;
+    }
+    if (!http::is_token(name)) {
+        return HAKA_HTTP_BAD_NAME;
+    }
+    if (!http::is_line_text(value)) {
+        return HAKA_HTTP_BAD_TEXT;
     }
     const Head& head = heads_.at(which);
     std::size_t index = http::find_field(head, head_bytes(which), name);

@@ -157,6 +157,34 @@ HttpWalk::Step HttpWalk::read_head(std::size_t half) {
         return Step::Wait;
     }
     const auto kind = half == 0 ? http::Kind::Request : http::Kind::Response;
+    http::Head& head = heads_.at(half);
+    http::Parsed parsed;
+    if (mine.scan.searched == 0) {
+        parsed = http::parse_head(view, kind, limits(), head);
+    }
+    if (parsed.size == 0 || parsed.size > settings_->http.head_bytes_max ||
+        parsed.refused != Event::None) {
+        const Step good = find_head(half, view, kind, parsed);
+        if (good != Step::Again) {
+            return good;
+        }
+    }
+    mine.scan = {};
+    if (const Step good = judge_head(half, parsed); good != Step::Wait) {
+        return good;
+    }
+    mine.chunks = {};
+    mine.left = head.length;
+    mine.body_bytes = 0;
+    mine.ahead = 0;
+    mine.body.reset();
+    return half == 0 ? begin_request() : begin_response();
+}
+
+// A head that comes in pieces, or has an offence. Again: it is complete, and parsed.
+HttpWalk::Step HttpWalk::find_head(std::size_t half, ByteView view, http::Kind kind,
+                                   http::Parsed& parsed) {
+    HttpSide& mine = side(half);
     const http::HeadEnd end = http::find_head_end(view, kind, limits(), mine.scan);
     if (end.refused != Event::None) {
         return refused(end.refused);
@@ -164,18 +192,8 @@ HttpWalk::Step HttpWalk::read_head(std::size_t half) {
     if (end.size == 0) {
         return at_eof(half) ? cut_short() : Step::Wait;
     }
-    mine.scan = {};
-    const Step good =
-        judge_head(half, http::parse_head(view.first(end.size), kind, limits(), heads_.at(half)));
-    if (good != Step::Wait) {
-        return good;
-    }
-    mine.chunks = {};
-    mine.left = heads_.at(half).length;
-    mine.body_bytes = 0;
-    mine.ahead = 0;
-    mine.body.reset();
-    return half == 0 ? begin_request() : begin_response();
+    parsed = http::parse_head(view.first(end.size), kind, limits(), heads_.at(half));
+    return Step::Again;
 }
 
 // Wait: it may be read on.

@@ -100,6 +100,7 @@ private:
     bool run(std::size_t half);
     Step step(std::size_t half);
     Step read_head(std::size_t half);
+    Step find_head(std::size_t half, ByteView view, http::Kind kind, http::Parsed& parsed);
     Step judge_head(std::size_t half, const http::Parsed& parsed);
     Step begin_request();
     Step begin_response();

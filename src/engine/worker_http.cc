@@ -65,7 +65,7 @@ report::Where Worker::http_where() const {
     if (http_item_ != nullptr) {
         where = where_of(*http_item_, http_connection_);
     } else {
-        where.when = now_;
+        where.when = wall_time(now_);
         fill_where(where, *http_connection_);
     }
     return where;
@@ -122,7 +122,7 @@ void Worker::other_direction_changed() {
 void Worker::log_http(const Exchange& exchange) {
     report::Where where;
     fill_where(where, *http_connection_);
-    where.when = now_;
+    where.when = wall_time(now_);
     where.packet = http_item_ == nullptr ? 0 : http_item_->frame.number;
     where.to_server = true;
     eve_text_.clear();
@@ -132,7 +132,8 @@ void Worker::log_http(const Exchange& exchange) {
                          .number = exchange.number,
                          .bytes = exchange.bytes},
                         where, eve_options_);
-    journal_->stage({.order = order_, .when = now_, .kind = RecordKind::Alert}, {}, eve_text_);
+    journal_->stage({.order = order_, .when = wall_time(now_), .kind = RecordKind::Alert}, {},
+                    eve_text_);
 }
 
 int Worker::http_part(std::uint32_t which, std::uint32_t part, std::string_view& text) {

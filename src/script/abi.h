@@ -49,7 +49,9 @@ enum {
     HAKA_HTTP_NO_BODY = 25,
     HAKA_HTTP_ANSWERED = 26,
     HAKA_HTTP_LATE = 27,
-    HAKA_NO_MARKS = 28
+    HAKA_HTTP_BAD_TEXT = 28,
+    HAKA_HTTP_BAD_NAME = 29,
+    HAKA_NO_MARKS = 30
 };
 
 /* One packet lent to Lua. Slot 0 is the packet at hand; the others are packets that the policy made

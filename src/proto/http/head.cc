@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace haka::http {
 namespace {
@@ -59,6 +62,32 @@ bool can_begin(ByteView bytes, Kind kind) {
     return true;
 }
 
+// The first byte at or behind `at` that isn't text, or the size.
+std::uint32_t find_no_text(ByteView bytes, std::uint32_t at) {
+    const auto size = static_cast<std::uint32_t>(bytes.size());
+#ifdef __SSE2__
+    while (size - at >= 16) {
+        __m128i block;
+        std::memcpy(&block, bytes.data() + at, sizeof block);
+        // As signed numbers, bytes from 0x80 on are negative: they are text.
+        const __m128i is_low = _mm_and_si128(_mm_cmplt_epi8(block, _mm_set1_epi8(0x20)),
+                                             _mm_cmpgt_epi8(block, _mm_set1_epi8(-1)));
+        const __m128i is_delete = _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f));
+        const __m128i is_tab = _mm_cmpeq_epi8(block, _mm_set1_epi8('\t'));
+        const int found =
+            _mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(is_tab, is_low), is_delete));
+        if (found != 0) {
+            return at + static_cast<std::uint32_t>(__builtin_ctz(static_cast<unsigned>(found)));
+        }
+        at += 16;
+    }
+#endif
+    while (at < size && kText[bytes[at]]) {
+        ++at;
+    }
+    return at;
+}
+
 // Why a line has a byte that isn't text.
 Event bad_byte(ByteView line) {
     for (const std::uint8_t c : line) {
@@ -73,14 +102,6 @@ Event bad_byte(ByteView line) {
         }
     }
     return Event::None;
-}
-
-bool is_text(ByteView line) {
-    bool good = true;
-    for (const std::uint8_t c : line) {
-        good = good && kText[c];
-    }
-    return good;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -149,6 +170,7 @@ private:
         std::uint32_t begin = 0;
         std::uint32_t end = 0;   // Without the line end.
         std::uint32_t next = 0;  // Behind it.
+        bool is_text = true;
     };
 
     Event next_line(Line& line);
@@ -179,20 +201,27 @@ private:
 };
 
 Event Parser::next_line(Line& line) {
-    const ByteView rest = bytes_.subspan(at_);
-    const void* found = std::memchr(rest.data(), '\n', rest.size());
-    if (found == nullptr) {
-        return Event::HttpNotHttp;
-    }
-    const auto size =
-        static_cast<std::uint32_t>(static_cast<const std::uint8_t*>(found) - rest.data());
+    const auto size = static_cast<std::uint32_t>(bytes_.size());
     line.begin = at_;
-    line.end = at_ + size;
-    line.next = line.end + 1;
-    if (size > 0 && rest[size - 1] == '\r') {
-        line.end -= 1;
+    line.is_text = true;
+    std::uint32_t end = find_no_text(bytes_, at_);
+    if (end + 1 < size && bytes_[end] == '\r' && bytes_[end + 1] == '\n') {
+        line.end = end;
+        line.next = end + 2;
     } else {
-        remark(Event::HttpBareLf);
+        line.is_text = end < size && bytes_[end] == '\n';
+        const void* found = end < size ? std::memchr(&bytes_[end], '\n', size - end) : nullptr;
+        if (found == nullptr) {
+            return Event::HttpNotHttp;  // It isn't complete.
+        }
+        end = static_cast<std::uint32_t>(static_cast<const std::uint8_t*>(found) - bytes_.data());
+        line.next = end + 1;
+        if (end > line.begin && bytes_[end - 1] == '\r') {
+            end -= 1;
+        } else {
+            remark(Event::HttpBareLf);
+        }
+        line.end = end;
     }
     at_ = line.next;
     return line.next - line.begin > limits_->line_bytes_max ? Event::HttpLineTooLong : Event::None;
@@ -253,7 +282,7 @@ Event Parser::status_line(const Line& line) {
 Event Parser::start_line(const Line& line) {
     const ByteView bytes = bytes_.subspan(line.begin, line.end - line.begin);
     const Event shape = kind_ == Kind::Request ? request_line(line) : status_line(line);
-    if (shape != Event::HttpNotHttp && !is_text(bytes)) {
+    if (shape != Event::HttpNotHttp && !line.is_text) {
         return bad_byte(bytes);
     }
     return shape;
@@ -309,6 +338,10 @@ Event Parser::host(std::string_view value) {
 Event Parser::note(const Field& field) {
     const std::string_view name = text(field.name);
     const std::string_view value = text(field.value);
+    const char initial = lower(name.front());
+    if (initial != 'h' && initial != 'u' && initial != 'c' && initial != 't') {
+        return Event::None;
+    }
     switch (name.size()) {
         case 4:
             return equals_ignoring_case(name, "host") ? host(value) : Event::None;
@@ -336,7 +369,7 @@ Event Parser::note(const Field& field) {
 
 Event Parser::field(const Line& line) {
     const ByteView bytes = bytes_.subspan(line.begin, line.end - line.begin);
-    if (!is_text(bytes)) {
+    if (!line.is_text) {
         return bad_byte(bytes);
     }
     if (is_space(bytes[0])) {
@@ -418,6 +451,8 @@ Parsed Parser::run() {
         refused = next_line(line);
         if (refused == Event::None && line.end == line.begin) {
             head_->fields_end = line.begin;
+            head_->size = line.next;
+            parsed_.size = line.next;
             break;
         }
         if (refused == Event::None) {
@@ -520,6 +555,10 @@ Framing response_framing(const Head& head, Asked asked) {
         return head.length != 0 ? Framing::Length : Framing::None;
     }
     return Framing::UntilClose;
+}
+
+bool is_line_text(std::string_view text) {
+    return find_no_text(as_bytes(text), 0) == text.size();
 }
 
 std::size_t find_field(const Head& head, ByteView bytes, std::string_view name, std::size_t from) {

@@ -101,9 +101,10 @@ void split_authority(Uri& uri) {
         }
         rest.remove_prefix(at + 1);
     }
+    // Colons within brackets are an IPv6 address's.
     const std::size_t bracket = rest.rfind(']');
-    const std::size_t colon = rest.rfind(':');
-    if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    const std::size_t colon = rest.find(':', bracket == std::string_view::npos ? 0 : bracket);
+    if (colon != std::string_view::npos) {
         uri.port = rest.substr(colon + 1);
         rest = rest.substr(0, colon);
     }
