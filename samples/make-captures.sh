@@ -59,6 +59,17 @@ web 'http://[fd00:20::1]/' 'http://[fd00:20::1]/lines.txt' -o /dev/null
 lab_recorded
 cp "$LAB_DIR/ipv6-http.pcap" "$out/ipv6-http.pcap"
 
+# What the lessons on HTTP read: pages, a search with an injection in it, a form, a request for many
+# ranges, all but the last on connections that carry several requests.
+lab_record "$LAB_DIR/http.pcap" tcp
+web http://192.168.20.1/ -o /dev/null 'http://192.168.20.1/?id=7&name=O%27Hara'
+web http://192.168.20.1/ -o /dev/null "http://192.168.20.1/?id=7%27%20UnIoN/**/SeLeCt%20password%20FROM%20users--"
+web -d 'user=me&pass=%27+or+1%3D1--' http://192.168.20.1/
+web -H 'Range: bytes=0-,5-0,5-1,5-2,5-3,5-4,5-5,5-6,5-7' http://192.168.20.1/lines.txt
+web -r 0-99 http://192.168.20.1/lines.txt
+lab_recorded
+cp "$LAB_DIR/http.pcap" "$out/http.pcap"
+
 # Datagrams larger than the link carries: echo requests of both families, and a UDP datagram to a
 # port where nobody listens.
 lab_record "$LAB_DIR/fragments.pcap"
