@@ -251,6 +251,9 @@ HttpWalk::Step HttpWalk::begin_request() {
         mine.phase = Phase::Discard;
         mine.body.reset();
         cursor(0).position = head_at;
+        if (!keep_head(http.asked.back(), as_text(rest(0).first(head.size)))) {
+            return Step::Decided;
+        }
         return http.asked.size() > 1 || answer_now() ? Step::Again : Step::Decided;
     }
     return finish_head(0, head_at);

@@ -77,7 +77,7 @@ struct Head {
 
 struct Parsed {
     Event refused = Event::None;
-    std::uint32_t size = 0;     // Of the head with its empty line; 0: that isn't there.
+    std::uint32_t size = 0;  // Of the head with its empty line; 0: that isn't there.
     std::uint64_t remarks =
         0;  // remark_bit() of what is let pass, or not, by a setting of its own.
 };
@@ -86,8 +86,8 @@ struct Parsed {
     return std::uint64_t{1} << (static_cast<std::size_t>(event) - kFirstHttpEvent);
 }
 
-// `bytes` is the head as find_head_end() found it, or begins with it: when it is complete and nothing
-// is refused, one call does for both. `head` is overwritten; its memory is used again.
+// `bytes` is the head as find_head_end() found it, or begins with it: when it is complete and
+// nothing is refused, one call does for both. `head` is overwritten; its memory is used again.
 [[nodiscard]] Parsed parse_head(ByteView bytes, Kind kind, const Limits& limits, Head& head);
 
 // What the answer to a request depends on in it.
