@@ -29,6 +29,10 @@ SPEED = [
     ("bulk, 12-byte text made longer", "bulk", "replace.lua", 3.0),
     ("bulk, a line put before each stream", "bulk", "start.lua", 2.0),
     ("small, no policy", "small", "empty.lua", None),
+    ("small, HTTP: method, uri, two headers", "small", "http-read.lua", 2.5),
+    ("small, HTTP: a header added", "small", "http-add.lua", 4.0),
+    ("churn, HTTP: method, uri, two headers", "churn", "http-read.lua", 3.0),
+    ("bulk, HTTP: bodies nobody reads", "bulk", "http-read.lua", None),
 ]
 # Loads that are meant to exhaust memory: what the row shows, kind and count for `generate`, and the
 # limits that hold, in MB: the table's 1,048,576 connections, the streams' memory.
@@ -40,7 +44,7 @@ LOADS = [
     ("10,000 connections that hold 1 MiB behind a hole", "hold", 10_000, TABLE_MB + STREAMS_MB),
 ]
 LOAD_USERS = 100
-EDITING = {"replace.lua", "start.lua"}  # The others can't: no comparison.
+EDITING = {"replace.lua", "start.lua", "http-read.lua", "http-add.lua"}  # The others can't: no comparison.
 CAPTURES = ["churn", "bulk", "bulk-reordered", "small"]
 NEEDLE_CAPTURES = {"bulk", "bulk-reordered"}
 
