@@ -85,6 +85,7 @@ local function seal()
         forget = connection.forget,
         waits = rule.waits,
         exit = m.exit.run,
+        set_level = core.set_log_level,
         listing = rule.listing,
     }
 end

@@ -105,13 +105,16 @@ function log.setlevel(module, level)
     refresh_maximum()
 end
 
-for module, level in pairs(native.log_levels or {}) do
+-- As command lines say it: "default" is all modules that have no level of their own.
+function core.set_log_level(module, level)
     if module == "default" then
         log.setlevel(level)
     else
         log.setlevel(module, level)
     end
 end
+
+for module, level in pairs(native.log_levels or {}) do core.set_log_level(module, level) end
 refresh_maximum()
 
 return log

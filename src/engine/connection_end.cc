@@ -139,7 +139,15 @@ void Worker::end(flow::Connection& connection, EndReason reason, Item* item) {
 
 void Worker::forget(flow::Connection& connection) {
     timers_.cancel(connection);
+    by_state_.at(static_cast<std::size_t>(connection.state)) -= 1;
     table_.remove(connection);
+}
+
+void Worker::note_state(State before, State now) {
+    if (before != now) {
+        by_state_.at(static_cast<std::size_t>(before)) -= 1;
+        by_state_.at(static_cast<std::size_t>(now)) += 1;
+    }
 }
 
 void Worker::release_listener(flow::Connection& connection) {
@@ -231,6 +239,7 @@ void Worker::settle_decisions(Item* item) {
                 connection.resets_left = {kLaterResetsMax, kLaterResetsMax};
                 [[fallthrough]];
             case DecisionKind::Drop:
+                note_state(connection.state, State::Dropped);
                 stream::entomb(connection, now_);
                 timers_.arm(connection, stream::deadline_of(connection, options_.settings.tcp));
                 end(connection, EndReason::Dropped, nullptr);

@@ -164,6 +164,7 @@ flow::Connection* Worker::make_connection(Item& item) {
     connection->client_is_low = item.key.source_is_low;
     connection->client_on_second = (item.frame.interface & 1U) != 0;
     summary_.connections += 1;
+    by_state_.at(static_cast<std::size_t>(connection->state)) += 1;
     summary_.connections_peak = std::max<std::uint64_t>(summary_.connections_peak, table_.size());
     return connection;
 }
@@ -181,6 +182,7 @@ stream::Judgement Worker::judge(const Item& item, flow::Connection& connection,
     stream::Judgement judgement =
         stream::judge(connection, from_client_, segment, now_,
                       {.settings = options_.settings.tcp, .mode = options_.mode});
+    note_state(state_before_, connection.state);
     judgement.trimmed = judgement.trimmed && !options_.settings.pass_through;
     return judgement;
 }

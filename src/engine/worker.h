@@ -27,6 +27,7 @@
 #include "engine/listeners.h"
 #include "engine/packet_slots.h"
 #include "engine/shaper.h"
+#include "engine/worker_control.h"
 #include "flow/connection_table.h"
 #include "flow/fragments.h"
 #include "flow/timer_wheel.h"
@@ -91,6 +92,14 @@ public:
     // haka.log.fatal was called.
     [[nodiscard]] bool is_fatal() const { return fatal_; }
     [[nodiscard]] std::uint64_t table_memory() const { return table_.memory_bytes(); }
+
+    // worker_control.cc: what can be asked, and asked for, between two walks; see worker_control.h.
+    [[nodiscard]] WorkerFigures figures() const;
+    // Looks at a slice of the table. False: it was the last one, or `rows_max` rows are there.
+    bool list(const ConnectionFilter& filter, Instant now, Listed& listed) const;
+    [[nodiscard]] ConnectionFate end_connection(const EndRequest& request, Instant now,
+                                                Journal& journal);
+    void set_log_level(std::string_view module, report::LogLevel level, Journal& journal);
 
     // For the watchdog, from another thread: the rule and packet at work. Right while the rule
     // hangs, a guess otherwise.
@@ -186,6 +195,7 @@ private:
     void end(flow::Connection& connection, flow::EndReason reason, Item* item);
     void end_all();
     void forget(flow::Connection& connection);
+    void note_state(flow::State before, flow::State now);
     void settle_decisions(Item* item);
     [[nodiscard]] output::Received received_so_far(const flow::Connection& connection,
                                                    bool at_hand) const;
@@ -346,6 +356,7 @@ private:
     std::vector<std::string> dissectors_{"", "http"};  // By Connection::dissector.
     std::vector<std::uint64_t> drops_by_rule_;
     std::vector<report::RuleTime> rule_times_;
+    std::array<std::uint32_t, flow::kStateCount> by_state_{};  // Connections in the table.
     report::AlertLimiter early_limiter_;  // Saves formatting what the run's limiter won't admit.
     std::vector<report::HeldBack> held_back_;
     std::array<Item, kBatch> batch_;

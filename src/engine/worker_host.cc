@@ -292,8 +292,7 @@ int Worker::packet_set_mark(std::uint32_t slot, std::uint32_t mark) {
 
 void Worker::rule_time(std::uint32_t rule, double seconds) {
     if (rule < rule_times_.size()) {
-        rule_times_[rule].calls += 1;
-        rule_times_[rule].total.ns += static_cast<std::int64_t>(seconds * 1e9);
+        rule_times_[rule].add({static_cast<std::int64_t>(seconds * 1e9)});
     }
 }
 

@@ -98,9 +98,7 @@ report::Summary Worker::summary() const {
             summary.drops_by_rule[i == 0 ? "(engine)" : rules[i].name] += drops_by_rule_[i];
         }
         if (rule_times_[i].calls != 0) {
-            auto& time = summary.lua_time[rules[i].name];
-            time.calls += rule_times_[i].calls;
-            time.total.ns += rule_times_[i].total.ns;
+            summary.lua_time[rules[i].name] += rule_times_[i];
         }
     }
     return summary;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -26,6 +27,8 @@ enum class State : std::uint8_t {
     Closed,
     Dropped
 };
+
+constexpr std::size_t kStateCount = static_cast<std::size_t>(State::Dropped) + 1;
 
 // Why tcp-connection-end runs; summaries count connections by it.
 enum class EndReason : std::uint8_t {

@@ -9,6 +9,7 @@
 // (3) half_open() <= half_open_max() <= connections_max; (4) a free place has id 0.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -81,6 +82,18 @@ public:
             }
         }
     }
+    // The same for the `count` places from `first` on, so that a long look can be taken in turns;
+    // places() bounds them. A connection never changes its place.
+    template <typename Visit>
+    void for_each_from(std::uint32_t first, std::uint32_t count, Visit visit) const {
+        const std::uint32_t end = first + std::min(count, places_used_ - first);
+        for (std::uint32_t index = first; index < end; ++index) {
+            if (at(index).id != 0) {
+                visit(at(index));
+            }
+        }
+    }
+    [[nodiscard]] std::uint32_t places() const { return places_used_; }
     // Indices of all connections, ascending by id: the order in which they end with the input.
     [[nodiscard]] std::vector<std::uint32_t> indices_by_id() const;
 

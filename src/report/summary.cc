@@ -233,9 +233,7 @@ Summary& Summary::operator+=(const Summary& other) {
     checksum_errors += other.checksum_errors;
     malformed_frames += other.malformed_frames;
     for (const auto& [rule, time] : other.lua_time) {
-        RuleTime& mine = lua_time[rule];
-        mine.calls += time.calls;
-        mine.total.ns += time.total.ns;
+        lua_time[rule] += time;
     }
     wall_seconds = std::max(wall_seconds, other.wall_seconds);
     cpu_seconds += other.cpu_seconds;

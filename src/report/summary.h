@@ -22,9 +22,41 @@ constexpr std::size_t kEndReasonCount = static_cast<std::size_t>(flow::EndReason
 // Counts by a rule's name. Names come from the policy.
 using RuleCounts = std::map<std::string, std::uint64_t, std::less<>>;
 
+// Upper bounds of the classes that calls of a rule fall into by their time; one more class is for
+// what took longer.
+constexpr std::array<Duration, 10> kRuleTimeBounds = {{{1'000},
+                                                       {3'000},
+                                                       {10'000},
+                                                       {30'000},
+                                                       {100'000},
+                                                       {300'000},
+                                                       {1'000'000},
+                                                       {10'000'000},
+                                                       {100'000'000},
+                                                       {1'000'000'000}}};
+
 struct RuleTime {
     std::uint64_t calls = 0;
     Duration total;
+    std::array<std::uint64_t, kRuleTimeBounds.size() + 1> classes{};
+
+    void add(Duration span) {
+        calls += 1;
+        total.ns += span.ns;
+        std::size_t place = 0;
+        while (place < kRuleTimeBounds.size() && span > kRuleTimeBounds.at(place)) {
+            place += 1;
+        }
+        classes.at(place) += 1;
+    }
+    RuleTime& operator+=(const RuleTime& other) {
+        calls += other.calls;
+        total.ns += other.total.ns;
+        for (std::size_t i = 0; i < classes.size(); ++i) {
+            classes.at(i) += other.classes.at(i);
+        }
+        return *this;
+    }
 };
 
 struct Summary {

@@ -21,8 +21,9 @@ constexpr int kStream = kProtocol + 1;
 constexpr int kForget = kProtocol + 2;
 constexpr int kWaits = kProtocol + 3;
 constexpr int kExit = kProtocol + 4;
-constexpr int kListing = kProtocol + 5;
-constexpr int kBody = kProtocol + 6;
+constexpr int kSetLevel = kProtocol + 5;
+constexpr int kListing = kProtocol + 6;
+constexpr int kBody = kProtocol + 7;
 constexpr int kTop = kBody;
 
 // Turns any error value into text with a traceback.
@@ -216,9 +217,9 @@ std::string Script::seal() {
         }
         references.at(hook) = luaL_ref(lua, LUA_REGISTRYINDEX);
     }
-    std::array<int, 7> functions{};
-    constexpr std::array kNames = {"protocol", "stream",  "forget", "waits",
-                                   "exit",     "listing", "body"};
+    std::array<int, 8> functions{};
+    constexpr std::array kNames = {"protocol", "stream",    "forget",  "waits",
+                                   "exit",     "set_level", "listing", "body"};
     for (std::size_t i = 0; i < kNames.size(); ++i) {
         lua_getfield(lua, sealed, kNames.at(i));
         functions.at(i) = luaL_ref(lua, LUA_REGISTRYINDEX);
@@ -365,6 +366,13 @@ void Script::forget(std::uint32_t connection) {
 
 RunStatus Script::run_exit() {
     return call(kExit, 0, 0);
+}
+
+void Script::set_log_level(std::string_view module, report::LogLevel level) {
+    const std::string_view name = report::to_string(level);
+    lua_pushlstring(lua_.get(), module.data(), module.size());
+    lua_pushlstring(lua_.get(), name.data(), name.size());
+    (void)call(kSetLevel, 2, 0);
 }
 
 bool Script::is_disabled(std::string_view dissector) const {

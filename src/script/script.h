@@ -99,6 +99,9 @@ public:
     // haka.on_exit functions, in order.
     RunStatus run_exit();
 
+    // From now on; module "default" stands for all that have no level of their own.
+    void set_log_level(std::string_view module, report::LogLevel level);
+
     // What the last Failed was: RuleError or LuaMemory.
     [[nodiscard]] Event failure() const { return failure_; }
     // The rule that the last Failed was about; 0: none of them.
