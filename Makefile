@@ -17,7 +17,8 @@ SEED ?= 1
 export DESTDIR
 
 BUILD_PACKAGES := g++ cmake ninja-build ccache pkg-config libfmt-dev libcli11-dev \
-    libtomlplusplus-dev libluajit-5.1-dev libpcap-dev libmnl-dev zlib1g-dev libgtest-dev librapidcheck-dev
+    libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev libluajit-5.1-dev libpcap-dev libmnl-dev \
+    zlib1g-dev libgtest-dev librapidcheck-dev
 TEST_PACKAGES := luajit python3 tshark
 CHECK_PACKAGES := clang-format-14 clang-tidy-14 luajit python3
 FUZZ_PACKAGES := clang-14 libclang-rt-14-dev llvm-14 python3

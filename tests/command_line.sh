@@ -54,9 +54,13 @@ expect 1 "loaded" "damaged.pcapng" run -r damaged.pcapng -w damaged.pcap policy.
 expect 0 "loaded" "packets" run -r "$capture" -w out.pcap policy.lua
 expect 0 "no rules" "" check policy.lua
 expect 2 "" "tcp-up" check wrong-hook.lua
-sed -n '/^\.nf/,/^\.fi/{/^\./d; s/\\-/-/g; p}' "$here/../packaging/haka.1" >manual.toml
-grep -q "^workers" manual.toml || { echo "FAILED: no settings in the manual page"; failed=1; }
-expect 0 "no rules" "" check -c manual.toml policy.lua
+
+expect 0 "haka ctl [--socket" "" ctl --help
+expect 1 "" "no engine listens at ./none.sock" ctl --socket ./none.sock status
+expect 2 "" "did you mean status?" ctl satus
+expect 0 "haka doctor" "" doctor --help
+expect 1 "no-such0: there is no such interface" "" doctor -i no-such0
+expect 2 "" "IF1:IF2" doctor -i :
 
 echo "of an earlier run" >old.log
 expect 2 "" "tcp-up" run -r "$capture" --log old.log wrong-hook.lua

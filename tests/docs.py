@@ -46,6 +46,12 @@ class Docs(unittest.TestCase):
         rows = set(re.findall(r"^\| `(\w+)` \|", text_of("docs/settings.md"), re.M))
         self.assertEqual(known, rows)
 
+    def test_every_metric_has_its_row(self):
+        source = text_of("src/control/metrics.cc")
+        known = set(re.findall(r'"((?:haka|process)_\w+)"', source))
+        rows = set(re.findall(r"^\| `((?:haka|process)_\w+)` \|", text_of("docs/metrics.md"), re.M))
+        self.assertEqual(known, rows)
+
     def test_links_lead_to_files(self):
         pages = [path for pattern in ("*.md", "docs/*.md", "samples/*.md", "src/*/*.md", "lua/haka/*.md")
                  for path in SOURCE.glob(pattern)]

@@ -8,7 +8,9 @@ const std::string_view kHelp = R"(haka: a Lua policy decides over network traffi
   haka run -i IF1:IF2 [options] POLICY.lua           stand between two interfaces
   haka run --nfqueue N [options] POLICY.lua          decide what the packet filter asks about
   haka check POLICY.lua                              load a policy, list its rules
-  haka run --help | haka check --help                everything about one of them
+  haka ctl COMMAND                                   look at a running engine, steer it
+  haka doctor [--nfqueue N | -i IF1:IF2]             can live traffic be taken from there?
+  haka COMMAND --help                                everything about one of them
   haka --version
 
 Try:  haka run -r in.pcap -w out.pcap policy.lua
@@ -87,6 +89,64 @@ Exit status
   0  the policy loads
   1  interrupted
   2  it doesn't load, or wrong usage
+)";
+
+const std::string_view kCtlHelp =
+    R"(haka ctl: asks a running engine over its control socket
+
+  haka ctl [--socket PATH] [--json] COMMAND
+
+Commands
+  status                      what runs, since when, with what
+  stats                       packets, drops, connections, memory, queues
+  connections [FILTER]...     connections in the tables; a filter is client=, server= or
+                              address= with an address or network, port=, state= or id=
+  drop ID                     nothing more of that connection passes
+  reset ID                    the same, and both ends get a RST
+  rules                       rules with their errors, and their time under --metrics
+  reload                      loads the policy anew; a wrong one changes nothing
+  log-level [MODULE=]LEVEL    fatal, error, warning, info or debug, from now on
+  stop                        ends the run, as SIGTERM does
+
+Options
+  --socket PATH       the engine's control.socket, by default /run/haka/control.sock
+  --json              the answer as the engine gave it, one line
+
+An ID is a connection's flow_id, as EVE records have it.
+
+Examples
+  haka ctl connections address=10.0.0.0/8 port=443 state=established
+  haka ctl --json stats | jq .message.drops
+  haka ctl log-level filter=debug
+
+Exit status
+  0  done
+  1  the engine refused, went away, or there is none
+  2  wrong usage, or no permission
+)";
+
+const std::string_view kDoctorHelp =
+    R"(haka doctor: can live traffic be taken from there, and what mends it?
+
+  haka doctor [--nfqueue N[:M] | -i IF | -i IF1:IF2]
+
+Looks at privileges, kernel, interfaces with their offloads, queues and the firewall's rules, and
+changes nothing. Below each finding stand the commands that mend it. Without a source: what
+concerns all of them.
+
+Options
+  --nfqueue N[:M]     packets that iptables or nft send to these queues
+  -i IF               an interface, to listen at
+  -i IF1:IF2          two interfaces, to stand between
+
+Examples
+  haka doctor --nfqueue 0:3
+  haka doctor -i eth1:eth2
+
+Exit status
+  0  nothing prevents a run
+  1  something does (fail)
+  2  wrong usage
 )";
 
 }  // namespace haka::app

@@ -12,6 +12,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "app/ctl.h"
+#include "app/doctor.h"
 #include "app/help.h"
 #include "app/options.h"
 #include "app/same_file.h"
@@ -149,6 +151,10 @@ int version() {
 }
 
 int dispatch(const std::vector<std::string>& arguments) {
+    if (!arguments.empty() && (arguments[0] == "ctl" || arguments[0] == "doctor")) {
+        const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+        return arguments[0] == "ctl" ? ctl(rest) : doctor(rest);
+    }
     const auto [options, error] = parse_options(arguments);
     if (!error.empty()) {
         return refuse(error);

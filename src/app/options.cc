@@ -254,7 +254,7 @@ void take_run(const Given& given, Options& options) {
 }
 
 [[noreturn]] void unknown_command(const std::string& word) {
-    constexpr std::array<std::string_view, 2> kCommands = {"run", "check"};
+    constexpr std::array<std::string_view, 4> kCommands = {"run", "check", "ctl", "doctor"};
     if (word.ends_with(".lua")) {
         throw WrongUsage{
             fmt::format("what to do with {}? haka check {} lists its rules, "

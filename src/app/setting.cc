@@ -145,6 +145,17 @@ void add_http(std::vector<Setting>& table, HttpSettings& http) {
     add("gap", action(Event::HttpGap));
 }
 
+void add_control(std::vector<Setting>& table, ControlSettings& control) {
+    const auto add = [&table](std::string_view key, Setting::Set set) {
+        table.emplace_back("control", key, std::move(set));
+    };
+    add("socket", plain_text(control.socket, 107));  // What a unix socket's address holds.
+    add("clients_max", count(control.clients_max, {.min = 1, .max = 1024}));
+    add("line_max", size(control.line_max, {.min = 256, .max = 1U << 24}));
+    add("rows_max", count(control.rows_max, {.min = 1, .max = kManyPieces}));
+    add("timeout", time(control.timeout, kTimeout));
+}
+
 bool in_section(const std::vector<Setting>& table, std::string_view section) {
     return std::any_of(table.begin(), table.end(),
                        [&](const Setting& setting) { return setting.section() == section; });
@@ -186,6 +197,7 @@ std::vector<Setting> settings_table(Settings& settings) {
     add_lua(table, settings.lua);
     add_live(table, settings.live, settings.nfqueue);
     add_http(table, settings.http);
+    add_control(table, settings.control);
     table.emplace_back("eve", "ipv6_compress", yes_or_no(settings.eve_ipv6_compress));
     table.emplace_back("", "checksums",
                        one_of<ChecksumMode>(settings.checksums, {{"auto", ChecksumMode::Auto},

@@ -1,5 +1,6 @@
 #include "app/setting_kind.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -166,6 +167,20 @@ Setting::Set yes_or_no(bool& at) {
             return fmt::format("must be true or false, not {}", shown(value));
         }
         at = *flag;
+        return std::string();
+    };
+}
+
+Setting::Set plain_text(std::string& at, std::size_t size_max) {
+    return [&at, size_max](const SettingValue& value) {
+        const auto* given = std::get_if<std::string>(&value);
+        if (given == nullptr || given->size() > size_max ||
+            std::any_of(given->begin(), given->end(),
+                        [](char c) { return static_cast<unsigned char>(c) < ' '; })) {
+            return fmt::format("must be a text of at most {} bytes, not {}", size_max,
+                               shown(value));
+        }
+        at = *given;
         return std::string();
     };
 }

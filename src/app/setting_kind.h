@@ -29,6 +29,8 @@ struct Range {
 // A number of seconds, or a text like "500ms", "30s", "5m", "2h".
 [[nodiscard]] Setting::Set time(Duration& at, Range<Duration> range);
 [[nodiscard]] Setting::Set yes_or_no(bool& at);
+// Any text of at most `size_max` bytes, without control characters.
+[[nodiscard]] Setting::Set plain_text(std::string& at, std::size_t size_max);
 
 using Names = std::vector<std::string_view>;
 

@@ -99,5 +99,18 @@ TEST(OneOfTest, TakesItsWordsAndNamesTheNearest) {
     EXPECT_EQ(at, Midstream::Ignore);
 }
 
+TEST(SettingKindTest, ATextIsBoundedAndPrintable) {
+    std::string at = "before";
+    const auto set = plain_text(at, 4);
+    EXPECT_EQ(set(std::string("abcde")), "must be a text of at most 4 bytes, not \"abcde\"");
+    EXPECT_NE(set(std::string("a\nb")), "");
+    EXPECT_NE(set(std::int64_t{7}), "");
+    EXPECT_EQ(at, "before");
+    EXPECT_EQ(set(std::string("abcd")), "");
+    EXPECT_EQ(at, "abcd");
+    EXPECT_EQ(set(std::string()), "");
+    EXPECT_EQ(at, "");
+}
+
 }  // namespace
 }  // namespace haka::app

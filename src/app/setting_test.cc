@@ -21,9 +21,9 @@ TEST_F(SettingTest, EveryFieldHasANameOfItsOwn) {
     for (const Setting& setting : table_) {
         EXPECT_TRUE(names.insert(setting.full_name()).second) << setting.full_name();
     }
-    // 21 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 31 of http, 3 of live, 5 of nfqueue, 1 of eve,
-    // 4 at the top.
-    EXPECT_EQ(names.size(), 79U);
+    // 21 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 31 of http, 3 of live, 5 of nfqueue,
+    // 5 of control, 1 of eve, 4 at the top.
+    EXPECT_EQ(names.size(), 84U);
 }
 
 TEST_F(SettingTest, EveryOffenceOfHttpHasItsOwnAction) {
@@ -116,6 +116,11 @@ TEST_F(SettingTest, TheOtherSectionsToo) {
     EXPECT_EQ(set("nfqueue.socket_buffer=65591"), "");
     EXPECT_EQ(set("nfqueue.mark=56"), "");
     EXPECT_EQ(set("nfqueue.fail_open=true"), "");
+    EXPECT_EQ(set("control.socket=/tmp/x"), "");
+    EXPECT_EQ(set("control.clients_max=51"), "");
+    EXPECT_EQ(set("control.line_max=256"), "");
+    EXPECT_EQ(set("control.rows_max=53"), "");
+    EXPECT_EQ(set("control.timeout=54"), "");
     EXPECT_EQ(set("eve.ipv6_compress=true"), "");
     EXPECT_EQ(set("checksums=all"), "");
     EXPECT_EQ(set("pass_through=true"), "");
@@ -143,6 +148,11 @@ TEST_F(SettingTest, TheOtherSectionsToo) {
     EXPECT_EQ(settings_.nfqueue.socket_buffer, 65'591U);
     EXPECT_EQ(settings_.nfqueue.mark, 56U);
     EXPECT_TRUE(settings_.nfqueue.fail_open);
+    EXPECT_EQ(settings_.control.socket, "/tmp/x");
+    EXPECT_EQ(settings_.control.clients_max, 51U);
+    EXPECT_EQ(settings_.control.line_max, 256U);
+    EXPECT_EQ(settings_.control.rows_max, 53U);
+    EXPECT_EQ(settings_.control.timeout, kSecond * 54);
     EXPECT_TRUE(settings_.eve_ipv6_compress);
     EXPECT_EQ(settings_.checksums, ChecksumMode::All);
     EXPECT_TRUE(settings_.pass_through);

@@ -111,6 +111,15 @@ struct HttpSettings {
     }
 };
 
+// Section [control]: of live runs.
+struct ControlSettings {
+    std::string socket = "/run/haka/control.sock";  // Empty: none.
+    std::uint32_t clients_max = 16;
+    std::uint32_t line_max = 64 * 1024;  // Bytes of a request.
+    std::uint32_t rows_max = 10'000;     // Connections in an answer.
+    Duration timeout = kSecond * 10;     // A client's silence in the middle of something.
+};
+
 struct Settings {
     TcpSettings tcp;
     FragmentSettings fragments;
@@ -119,6 +128,7 @@ struct Settings {
     LiveSettings live;
     NfqueueSettings nfqueue;
     HttpSettings http;
+    ControlSettings control;
     ChecksumMode checksums = ChecksumMode::Auto;
     bool pass_through = false;
     bool eve_ipv6_compress = false;  // [eve] ipv6_compress

@@ -9,9 +9,6 @@ namespace haka::engine {
 
 namespace {
 
-// Places of the table that are looked at before packets have their turn again: some 100 us.
-constexpr std::uint32_t kPlacesAtOnce = 4096;
-
 std::uint64_t flow_id_of(const flow::Connection& connection) {
     return report::make_flow_id(connection.start,
                                 report::flow_hash(connection.key, wire::kProtocolTcp));

@@ -1,0 +1,287 @@
+#include "app/doctor.h"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+#include <set>
+#include <tuple>
+
+namespace haka::app {
+namespace {
+
+class Findings {
+public:
+    void ok(std::string what) { add(Verdict::Ok, std::move(what), {}); }
+    void warn(std::string what, std::vector<std::string> remedy) {
+        add(Verdict::Warn, std::move(what), std::move(remedy));
+    }
+    void fail(std::string what, std::vector<std::string> remedy) {
+        add(Verdict::Fail, std::move(what), std::move(remedy));
+    }
+    std::vector<Finding> take() { return std::move(findings_); }
+
+private:
+    void add(Verdict verdict, std::string what, std::vector<std::string> remedy) {
+        findings_.push_back({verdict, std::move(what), std::move(remedy)});
+    }
+    std::vector<Finding> findings_;
+};
+
+void examine_privileges(Findings& findings, const LiveSource& source, const SystemFacts& facts) {
+    const bool needs_admin = source.kind != LiveKind::Passive;
+    std::vector<std::string> missing;
+    if (needs_admin && !facts.net_admin) {
+        missing.emplace_back("CAP_NET_ADMIN");
+    }
+    if (!facts.net_raw) {
+        missing.emplace_back("CAP_NET_RAW");
+    }
+    if (missing.empty()) {
+        findings.ok(
+            fmt::format("privileges: {}CAP_NET_RAW", needs_admin ? "CAP_NET_ADMIN and " : ""));
+        return;
+    }
+    findings.fail(fmt::format("privileges: {} missing", fmt::join(missing, " and ")),
+                  {"sudo haka ...", "sudo setcap cap_net_admin,cap_net_raw+ep $(command -v haka)"});
+}
+
+void examine_kernel(Findings& findings, const LiveSource& source, const SystemFacts& facts) {
+    const bool any = source.kind == LiveKind::None;
+    if (any || source.kind == LiveKind::Queues) {
+        if (facts.queues) {
+            findings.ok("kernel: NFQUEUE");
+        } else {
+            findings.fail("kernel: it has no NFQUEUE (CONFIG_NETFILTER_NETLINK_QUEUE)",
+                          {"modprobe nfnetlink_queue"});
+        }
+    }
+    // Without the privilege it can't be known.
+    if (source.kind != LiveKind::Queues && facts.net_raw) {
+        if (facts.packet_sockets) {
+            findings.ok("kernel: AF_PACKET with TPACKET_V3");
+        } else {
+            findings.fail("kernel: it has no AF_PACKET sockets with TPACKET_V3 (CONFIG_PACKET)",
+                          {"modprobe af_packet"});
+        }
+    }
+}
+
+std::string queues_text(unsigned first, unsigned last) {
+    return first == last ? fmt::format("queue {}", first)
+                         : fmt::format("queues {} to {}", first, last);
+}
+
+std::string add_rule(const LiveSource& source, const char* tool) {
+    return source.first_queue == source.last_queue
+               ? fmt::format("{} -I FORWARD -j NFQUEUE --queue-num {} --queue-bypass", tool,
+                             source.first_queue)
+               : fmt::format("{} -I FORWARD -j NFQUEUE --queue-balance {}:{} --queue-bypass", tool,
+                             source.first_queue, source.last_queue);
+}
+
+std::string add_nft_rule(const LiveSource& source) {
+    const std::string queues = source.first_queue == source.last_queue
+                                   ? fmt::format("{}", source.first_queue)
+                                   : fmt::format("{}-{}", source.first_queue, source.last_queue);
+    return fmt::format(
+        "nft 'table inet haka {{ chain forward {{ type filter hook forward priority 0; "
+        "queue flags bypass to {}; }} }}'",
+        queues);
+}
+
+void examine_rule(Findings& findings, const LiveSource& source, const QueueRule& rule) {
+    if (rule.first < source.first_queue || rule.last > source.last_queue) {
+        findings.warn(
+            fmt::format("rules: \"{}\" sends packets to {}, read are {}", rule.text,
+                        queues_text(rule.first, rule.last),
+                        queues_text(source.first_queue, source.last_queue)),
+            {fmt::format("haka run --nfqueue {}:{} ...", std::min(rule.first, source.first_queue),
+                         std::max(rule.last, source.last_queue))});
+    }
+    if (rule.chain == "INPUT" || rule.chain == "OUTPUT") {
+        findings.warn(fmt::format("rules: \"{}\": only forwarded packets are supported; what is "
+                                  "made for this machine's own connections can come back to the "
+                                  "queue",
+                                  rule.text),
+                      {fmt::format("move it to the FORWARD chain")});
+    }
+    findings.ok(fmt::format("rules: \"{}\"; while the engine is down its packets {}", rule.text,
+                            rule.bypass ? "pass (bypass)" : "are dropped (no bypass)"));
+}
+
+void examine_rules(Findings& findings, const LiveSource& source, const SystemFacts& facts) {
+    if (!facts.rules_listed) {
+        findings.warn(
+            "rules: they can't be listed; is iptables or nftables installed, are you root?",
+            {"apt-get install iptables nftables"});
+        return;
+    }
+    bool ipv4 = false;
+    bool ipv6 = false;
+    // Two tools may list the same rule.
+    std::set<std::tuple<std::string, unsigned, unsigned, bool>> seen;
+    for (const QueueRule& rule : facts.queue_rules) {
+        if (rule.last < source.first_queue || rule.first > source.last_queue) {
+            continue;
+        }
+        ipv4 = ipv4 || rule.ipv4;
+        ipv6 = ipv6 || rule.ipv6;
+        if (seen.emplace(rule.chain, rule.first, rule.last, rule.ipv4).second) {
+            examine_rule(findings, source, rule);
+        }
+    }
+    const std::string queues = queues_text(source.first_queue, source.last_queue);
+    if (!ipv4 && !ipv6) {
+        findings.warn(fmt::format("rules: none sends packets to {}; nothing will come", queues),
+                      {add_rule(source, "iptables-legacy"), add_rule(source, "ip6tables-legacy"),
+                       "or, for both: " + add_nft_rule(source)});
+    } else if (!ipv6 && facts.ipv6_forwarding) {
+        findings.warn(fmt::format("rules: none sends IPv6 packets to {}; they pass unseen", queues),
+                      {add_rule(source, "ip6tables-legacy")});
+    } else if (!ipv4 && facts.ipv4_forwarding) {
+        findings.warn(fmt::format("rules: none sends IPv4 packets to {}; they pass unseen", queues),
+                      {add_rule(source, "iptables-legacy")});
+    }
+}
+
+void examine_queues(Findings& findings, const LiveSource& source, const SystemFacts& facts) {
+    bool taken = false;
+    for (const auto& [queue, owner] : facts.queue_owners) {
+        if (queue >= source.first_queue && queue <= source.last_queue) {
+            taken = true;
+            findings.fail(
+                fmt::format("queue {}: another program reads it (port id {})", queue, owner),
+                {fmt::format("ps -p {}", owner),
+                 "end that program, or choose another queue by --nfqueue N"});
+        }
+    }
+    if (!taken) {
+        findings.ok(fmt::format("{}: free", queues_text(source.first_queue, source.last_queue)));
+    }
+    examine_rules(findings, source, facts);
+    if (!facts.ipv4_forwarding && !facts.ipv6_forwarding) {
+        findings.warn(
+            "forwarding: this machine forwards no packets, so the FORWARD chain sees none",
+            {"sysctl -w net.ipv4.ip_forward=1", "sysctl -w net.ipv6.conf.all.forwarding=1"});
+    }
+}
+
+void examine_interface(Findings& findings, const std::string& name, const InterfaceFacts& facts,
+                       LiveKind kind) {
+    if (!facts.exists) {
+        findings.fail(fmt::format("{}: there is no such interface", name), {"ip -brief link"});
+        return;
+    }
+    if (!facts.ethernet) {
+        findings.fail(fmt::format("{}: not an Ethernet interface", name), {"ip -brief link"});
+        return;
+    }
+    if (facts.up) {
+        findings.ok(fmt::format("{}: up, MTU {}", name, facts.mtu));
+    } else {
+        findings.fail(fmt::format("{}: down", name), {fmt::format("ip link set {} up", name)});
+    }
+    if (facts.up && !facts.carrier) {
+        findings.warn(fmt::format("{}: no carrier; is the cable, or the other end, there?", name),
+                      {fmt::format("ethtool {}", name)});
+    }
+    if (kind != LiveKind::Pair) {
+        return;
+    }
+    if (!facts.master.empty()) {
+        findings.fail(fmt::format("{}: it belongs to {}, which would forward each packet a second "
+                                  "time",
+                                  name, facts.master),
+                      {fmt::format("ip link set {} nomaster", name)});
+    }
+    if (!facts.addresses.empty()) {
+        findings.warn(fmt::format("{}: it has an address ({}); this machine answers there itself",
+                                  name, fmt::join(facts.addresses, ", ")),
+                      {fmt::format("ip address flush dev {}", name)});
+    }
+    if (facts.lro) {
+        findings.fail(fmt::format("{}: LRO joins packets in a way that can't be undone", name),
+                      {fmt::format("ethtool -K {} lro off", name)});
+    }
+}
+
+void examine_pair(Findings& findings, const LiveSource& source, const SystemFacts& facts) {
+    const std::string& one = source.interfaces.front();
+    const std::string& two = source.interfaces.back();
+    const InterfaceFacts& first = facts.interfaces.at(one);
+    const InterfaceFacts& second = facts.interfaces.at(two);
+    if (first.exists && second.exists && first.mtu != second.mtu) {
+        findings.fail(
+            fmt::format("{} and {}: packets of MTU {} don't fit the other's MTU {}", one, two,
+                        std::max(first.mtu, second.mtu), std::min(first.mtu, second.mtu)),
+            {fmt::format("ip link set {} mtu {}", first.mtu > second.mtu ? one : two,
+                         std::min(first.mtu, second.mtu))});
+    }
+    if ((facts.ipv4_forwarding && !first.addresses.empty() && !second.addresses.empty())) {
+        findings.fail(fmt::format("{} and {}: both have addresses and this machine forwards: each "
+                                  "packet would pass twice",
+                                  one, two),
+                      {fmt::format("ip address flush dev {}", one),
+                       fmt::format("ip address flush dev {}", two)});
+    }
+}
+
+}  // namespace
+
+std::string parse_queues(const std::string& text, LiveSource& source) {
+    const auto number = [](std::string_view digits, std::uint16_t& at) {
+        const char* end = digits.data() + digits.size();
+        const auto [rest, error] = std::from_chars(digits.data(), end, at);
+        return error == std::errc() && rest == end;
+    };
+    const std::size_t colon = text.find(':');
+    const std::string_view whole = text;
+    const bool right =
+        number(whole.substr(0, colon), source.first_queue) &&
+        (colon == std::string::npos ? (source.last_queue = source.first_queue, true)
+                                    : number(whole.substr(colon + 1), source.last_queue));
+    if (!right || source.last_queue < source.first_queue) {
+        return fmt::format(
+            "--nfqueue takes a queue, N, or queues, N:M, from 0 to 65535, not \"{}\"", text);
+    }
+    source.kind = LiveKind::Queues;
+    return {};
+}
+
+std::string parse_interfaces(const std::string& text, LiveSource& source) {
+    const std::size_t colon = text.find(':');
+    source.interfaces = {text.substr(0, colon)};
+    source.kind = LiveKind::Passive;
+    if (colon != std::string::npos) {
+        source.interfaces.push_back(text.substr(colon + 1));
+        source.kind = LiveKind::Pair;
+    }
+    const bool has_empty = std::ranges::any_of(
+        source.interfaces, [](const std::string& name) { return name.empty(); });
+    if (has_empty || source.interfaces.back().find(':') != std::string::npos) {
+        return fmt::format("-i takes an interface, or two to stand between: IF1:IF2, not \"{}\"",
+                           text);
+    }
+    if (source.kind == LiveKind::Pair && source.interfaces[0] == source.interfaces[1]) {
+        return fmt::format("-i {}: a pair has two different interfaces", text);
+    }
+    return {};
+}
+
+std::vector<Finding> examine(const LiveSource& source, const SystemFacts& facts) {
+    Findings findings;
+    examine_privileges(findings, source, facts);
+    examine_kernel(findings, source, facts);
+    if (source.kind == LiveKind::Queues) {
+        examine_queues(findings, source, facts);
+    }
+    for (const std::string& name : source.interfaces) {
+        examine_interface(findings, name, facts.interfaces.at(name), source.kind);
+    }
+    if (source.kind == LiveKind::Pair) {
+        examine_pair(findings, source, facts);
+    }
+    return findings.take();
+}
+
+}  // namespace haka::app

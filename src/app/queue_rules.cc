@@ -1,0 +1,139 @@
+#include "app/queue_rules.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+namespace haka::app {
+namespace {
+
+using Words = std::vector<std::string_view>;
+
+Words words_of(std::string_view line) {
+    Words words;
+    while (true) {
+        const std::size_t begin = line.find_first_not_of(" \t;,{}");
+        if (begin == std::string_view::npos) {
+            return words;
+        }
+        line.remove_prefix(begin);
+        const std::size_t size = std::min(line.find_first_of(" \t;,{}"), line.size());
+        words.push_back(line.substr(0, size));
+        line.remove_prefix(size);
+    }
+}
+
+template <typename Visit>
+void for_each_line(std::string_view text, Visit visit) {
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        visit(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+}
+
+std::optional<std::uint16_t> number(std::string_view text) {
+    std::uint16_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    return error == std::errc() && rest == end ? std::optional(value) : std::nullopt;
+}
+
+// `3`, or `0:3` and `0-3`.
+bool read_range(std::string_view text, QueueRule& rule) {
+    const std::size_t middle = text.find_first_of(":-");
+    const auto first = number(text.substr(0, middle));
+    const auto last = middle == std::string_view::npos ? first : number(text.substr(middle + 1));
+    if (!first || !last) {
+        return false;
+    }
+    rule.first = *first;
+    rule.last = *last;
+    return true;
+}
+
+bool has(const Words& words, std::string_view word) {
+    return std::ranges::find(words, word) != words.end();
+}
+
+std::string_view behind(const Words& words, std::string_view word) {
+    const auto found = std::ranges::find(words, word);
+    return found == words.end() || found + 1 == words.end() ? std::string_view() : *(found + 1);
+}
+
+std::string capitals(std::string_view text) {
+    std::string result(text);
+    for (char& c : result) {
+        c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    }
+    return result;
+}
+
+std::string trimmed(std::string_view line) {
+    return std::string(line.substr(std::min(line.find_first_not_of(" \t"), line.size())));
+}
+
+}  // namespace
+
+void append_iptables_rules(std::vector<QueueRule>& rules, std::string_view listing, bool ipv6) {
+    for_each_line(listing, [&](std::string_view line) {
+        const Words words = words_of(line);
+        if (words.size() < 2 || words[0] != "-A" || behind(words, "-j") != "NFQUEUE") {
+            return;
+        }
+        QueueRule rule;
+        rule.ipv4 = !ipv6;
+        rule.ipv6 = ipv6;
+        rule.chain = words[1];
+        rule.text = trimmed(line);
+        rule.bypass = has(words, "--queue-bypass");
+        const std::string_view balance = behind(words, "--queue-balance");
+        const std::string_view one = behind(words, "--queue-num");
+        if (balance.empty() && one.empty()) {
+            rules.push_back(rule);  // Queue 0.
+        } else if (read_range(balance.empty() ? one : balance, rule)) {
+            rules.push_back(rule);
+        }
+    });
+}
+
+void append_nft_rules(std::vector<QueueRule>& rules, std::string_view listing) {
+    std::string_view family;
+    std::string hook;
+    for_each_line(listing, [&](std::string_view line) {
+        const Words words = words_of(line);
+        if (words.empty()) {
+            return;
+        }
+        if (words[0] == "table") {
+            family = words.size() > 2 ? words[1] : "ip";
+            hook.clear();
+        } else if (words[0] == "chain") {
+            hook.clear();
+        } else if (words[0] == "type" && has(words, "hook")) {
+            hook = capitals(behind(words, "hook"));
+        }
+        const auto queue = std::ranges::find(words, "queue");
+        if (queue == words.end() || words[0] == "type") {
+            return;
+        }
+        QueueRule rule;
+        rule.ipv4 = family == "ip" || family == "inet" || family == "bridge";
+        rule.ipv6 = family == "ip6" || family == "inet" || family == "bridge";
+        rule.chain = hook;
+        rule.text = trimmed(line);
+        const Words rest(queue + 1, words.end());
+        rule.bypass = has(rest, "bypass");
+        for (const char* word : {"to", "num"}) {
+            if (const std::string_view range = behind(rest, word); !range.empty()) {
+                if (read_range(range, rule)) {
+                    rules.push_back(rule);
+                }
+                return;
+            }
+        }
+        rules.push_back(rule);  // Queue 0.
+    });
+}
+
+}  // namespace haka::app

@@ -1,0 +1,26 @@
+// The firewall's rules that send packets to a queue, read from what its tools list.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace haka::app {
+
+struct QueueRule {
+    std::uint16_t first = 0;  // Queues, both included.
+    std::uint16_t last = 0;
+    bool ipv4 = false;
+    bool ipv6 = false;
+    bool bypass = false;  // Packets pass while nobody reads the queue.
+    std::string chain;    // In capitals: FORWARD, INPUT, OUTPUT ...; of nft: its hook.
+    std::string text;     // As listed.
+};
+
+// Of `iptables-save` and its kin; `ipv6` says whose listing it is.
+void append_iptables_rules(std::vector<QueueRule>& rules, std::string_view listing, bool ipv6);
+// Of `nft list ruleset`.
+void append_nft_rules(std::vector<QueueRule>& rules, std::string_view listing);
+
+}  // namespace haka::app

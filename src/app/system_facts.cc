@@ -1,0 +1,272 @@
+#include "app/system_facts.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <fcntl.h>
+#include <fstream>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sstream>
+
+#include <linux/capability.h>
+#include <linux/ethtool.h>
+#include <linux/if_packet.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netlink.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/address.h"
+
+namespace haka::app {
+namespace {
+
+class Socket {
+public:
+    Socket(int family, int type, int protocol)
+        : fd_(socket(family, type | SOCK_CLOEXEC, protocol)) {}
+    ~Socket() {
+        if (fd_ >= 0) {
+            close(fd_);
+        }
+    }
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    [[nodiscard]] int fd() const { return fd_; }
+
+private:
+    int fd_;
+};
+
+bool file_says_one(const char* path) {
+    std::ifstream file(path);
+    int value = 0;
+    return file >> value && value != 0;
+}
+
+std::uint64_t effective_capabilities() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with("CapEff:")) {
+            return std::strtoull(line.c_str() + 7, nullptr, 16);
+        }
+    }
+    return 0;
+}
+
+bool has_packet_sockets() {
+    const Socket packets(AF_PACKET, SOCK_RAW, 0);  // Protocol 0: nothing comes.
+    const int version = TPACKET_V3;
+    return packets.fd() >= 0 &&
+           setsockopt(packets.fd(), SOL_PACKET, PACKET_VERSION, &version, sizeof version) == 0;
+}
+
+// A request for a queue's part of netlink loads the kernel's module, if there is one. What it asks
+// for has done nothing since Linux 3.8.
+bool has_queues() {
+    const Socket netlink(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+    struct {
+        nlmsghdr head;
+        nfgenmsg family;
+        nlattr attribute;
+        nfqnl_msg_config_cmd command;
+    } request{};
+    static_assert(sizeof request == 28);
+    request.head.nlmsg_len = sizeof request;
+    request.head.nlmsg_type = NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_CONFIG;
+    request.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    request.attribute = {.nla_len = sizeof request.attribute + sizeof request.command,
+                         .nla_type = NFQA_CFG_CMD};
+    request.command.command = NFQNL_CFG_CMD_PF_UNBIND;
+    request.command.pf = htons(AF_INET);
+    if (netlink.fd() < 0 || send(netlink.fd(), &request, sizeof request, 0) != sizeof request) {
+        return false;
+    }
+    struct {
+        nlmsghdr head;
+        nlmsgerr answer;
+    } reply{};
+    const ssize_t count = recv(netlink.fd(), &reply, sizeof reply, 0);
+    // EINVAL: the kernel has no such part. EPERM: it has one, for others.
+    return count >= static_cast<ssize_t>(sizeof reply) && reply.head.nlmsg_type == NLMSG_ERROR &&
+           reply.answer.error != -EINVAL && reply.answer.error != -EOPNOTSUPP;
+}
+
+std::map<std::uint16_t, std::uint32_t> queue_owners() {
+    std::map<std::uint16_t, std::uint32_t> owners;
+    std::ifstream file("/proc/net/netfilter/nfnetlink_queue");
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream words(line);
+        std::uint16_t queue = 0;
+        std::uint32_t owner = 0;
+        if (words >> queue >> owner) {
+            owners[queue] = owner;
+        }
+    }
+    return owners;
+}
+
+class InterfaceLook {
+public:
+    explicit InterfaceLook(const std::string& name) : any_(AF_INET, SOCK_DGRAM, 0) {
+        name.copy(request_.ifr_name, IFNAMSIZ - 1);
+    }
+    bool ask(unsigned long what) { return ioctl(any_.fd(), what, &request_) == 0; }
+    [[nodiscard]] const ifreq& answer() const { return request_; }
+    // Of the card: 0 when it has no such thing.
+    std::uint32_t ethtool(std::uint32_t command) {
+        ethtool_value value{.cmd = command, .data = 0};
+        void* data = &value;
+        request_.ifr_data = static_cast<char*>(data);
+        return ask(SIOCETHTOOL) ? value.data : 0;
+    }
+
+private:
+    Socket any_;
+    ifreq request_{};
+};
+
+std::vector<std::string> addresses_of(const std::string& name) {
+    std::vector<std::string> texts;
+    ifaddrs* list = nullptr;
+    if (getifaddrs(&list) != 0) {
+        return texts;
+    }
+    for (const ifaddrs* each = list; each != nullptr; each = each->ifa_next) {
+        if (each->ifa_addr == nullptr || name != each->ifa_name) {
+            continue;
+        }
+        const void* address = each->ifa_addr;
+        if (each->ifa_addr->sa_family == AF_INET) {
+            const auto& ipv4 = static_cast<const sockaddr_in*>(address)->sin_addr;
+            texts.push_back(Address::ipv4(ntohl(ipv4.s_addr)).text());
+        } else if (each->ifa_addr->sa_family == AF_INET6) {
+            const auto& ipv6 = static_cast<const sockaddr_in6*>(address)->sin6_addr;
+            if (!IN6_IS_ADDR_LINKLOCAL(&ipv6)) {
+                texts.push_back(Address::ipv6(std::begin(ipv6.s6_addr)).text());
+            }
+        }
+    }
+    freeifaddrs(list);
+    return texts;
+}
+
+std::string master_of(const std::string& name) {
+    std::array<char, 256> target{};
+    const std::string link = "/sys/class/net/" + name + "/master";
+    const ssize_t size = readlink(link.c_str(), target.data(), target.size());
+    const std::string path(target.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    return path.substr(path.rfind('/') + 1);
+}
+
+InterfaceFacts look_at_interface(const std::string& name) {
+    InterfaceFacts facts;
+    InterfaceLook look(name);
+    if (name.size() >= IFNAMSIZ || name.find('/') != std::string::npos || !look.ask(SIOCGIFFLAGS)) {
+        return facts;
+    }
+    facts.exists = true;
+    const auto flags = static_cast<unsigned>(static_cast<unsigned short>(look.answer().ifr_flags));
+    facts.up = (flags & IFF_UP) != 0;
+    facts.carrier = (flags & IFF_RUNNING) != 0;
+    if (look.ask(SIOCGIFMTU)) {
+        facts.mtu = static_cast<unsigned>(look.answer().ifr_mtu);
+    }
+    if (look.ask(SIOCGIFHWADDR)) {
+        facts.ethernet = look.answer().ifr_hwaddr.sa_family == ARPHRD_ETHER;
+    }
+    const std::uint32_t card = look.ethtool(ETHTOOL_GFLAGS);
+    facts.lro = (card & ETH_FLAG_LRO) != 0;
+    facts.vlan_taken_off = (card & ETH_FLAG_RXVLAN) != 0;
+    facts.gro = look.ethtool(ETHTOOL_GGRO) != 0;
+    facts.tso = look.ethtool(ETHTOOL_GTSO) != 0;
+    facts.master = master_of(name);
+    facts.addresses = addresses_of(name);
+    return facts;
+}
+
+// What a program says on its standard output; nothing when it isn't there or fails.
+std::optional<std::string> output_of(std::vector<std::string> words) {
+    constexpr std::size_t kOutputMax = std::size_t{16} << 20;
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return std::nullopt;
+    }
+    std::vector<char*> arguments;
+    for (std::string& word : words) {
+        arguments.push_back(word.data());
+    }
+    arguments.push_back(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+        const int nothing = open("/dev/null", O_RDWR);
+        dup2(nothing, STDIN_FILENO);
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(nothing, STDERR_FILENO);
+        setenv("PATH", "/usr/sbin:/sbin:/usr/bin:/bin", 1);  // Users' own often lacks sbin.
+        execvp(arguments[0], arguments.data());
+        _exit(127);
+    }
+    close(ends[1]);
+    std::string text;
+    std::array<char, 16'384> bytes{};
+    ssize_t count = 0;
+    while (child > 0 && text.size() < kOutputMax &&
+           (count = read(ends[0], bytes.data(), bytes.size())) > 0) {
+        text.append(bytes.data(), static_cast<std::size_t>(count));
+    }
+    close(ends[0]);
+    int status = -1;
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+        return std::nullopt;
+    }
+    return text;
+}
+
+void look_at_rules(SystemFacts& facts) {
+    struct Tool {
+        const char* name;
+        bool ipv6;
+    };
+    for (const Tool& tool :
+         {Tool{"iptables-legacy-save", false}, Tool{"ip6tables-legacy-save", true},
+          Tool{"iptables-nft-save", false}, Tool{"ip6tables-nft-save", true}}) {
+        if (const auto listing = output_of({tool.name})) {
+            facts.rules_listed = true;
+            append_iptables_rules(facts.queue_rules, *listing, tool.ipv6);
+        }
+    }
+    if (const auto listing = output_of({"nft", "list", "ruleset"})) {
+        facts.rules_listed = true;
+        append_nft_rules(facts.queue_rules, *listing);
+    }
+}
+
+}  // namespace
+
+SystemFacts look_at_system(const std::vector<std::string>& interfaces, Look look) {
+    SystemFacts facts;
+    const std::uint64_t capabilities = effective_capabilities();
+    facts.net_admin = (capabilities >> CAP_NET_ADMIN & 1U) != 0;
+    facts.net_raw = (capabilities >> CAP_NET_RAW & 1U) != 0;
+    facts.packet_sockets = has_packet_sockets();
+    facts.queues = has_queues();
+    facts.queue_owners = queue_owners();
+    facts.ipv4_forwarding = file_says_one("/proc/sys/net/ipv4/ip_forward");
+    facts.ipv6_forwarding = file_says_one("/proc/sys/net/ipv6/conf/all/forwarding");
+    for (const std::string& name : interfaces) {
+        facts.interfaces[name] = look_at_interface(name);
+    }
+    if (look == Look::WithRules) {
+        look_at_rules(facts);
+    }
+    return facts;
+}
+
+}  // namespace haka::app

@@ -1,0 +1,49 @@
+// What the system says about live traffic: privileges, kernel, interfaces, queues, rules. Only
+// looked at here, judged in doctor.h.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/queue_rules.h"
+
+namespace haka::app {
+
+struct InterfaceFacts {
+    bool exists = false;
+    bool ethernet = false;
+    bool up = false;
+    bool carrier = false;
+    unsigned mtu = 0;
+    std::string master;                  // The bridge or bond that it belongs to.
+    std::vector<std::string> addresses;  // IPv4, and IPv6 that isn't link-local.
+    bool lro = false;
+    bool gro = false;
+    bool tso = false;
+    bool vlan_taken_off = false;  // Tags of packets that come are removed by the card.
+};
+
+struct SystemFacts {
+    bool net_admin = false;  // Capabilities in effect.
+    bool net_raw = false;
+    bool packet_sockets = false;                          // AF_PACKET with a ring of version 3.
+    bool queues = false;                                  // NFQUEUE.
+    std::map<std::uint16_t, std::uint32_t> queue_owners;  // Queue -> port id of who reads it.
+    bool ipv4_forwarding = false;
+    bool ipv6_forwarding = false;
+    std::map<std::string, InterfaceFacts> interfaces;
+    std::vector<QueueRule> queue_rules;
+    bool rules_listed = false;  // At least one of the tools was there and had permission.
+};
+
+enum class Look : std::uint8_t {
+    WithoutRules,
+    WithRules  // Runs the firewall's tools.
+};
+
+[[nodiscard]] SystemFacts look_at_system(const std::vector<std::string>& interfaces, Look look);
+
+}  // namespace haka::app
