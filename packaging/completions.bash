@@ -18,11 +18,11 @@ _haka() {
             COMPREPLY=($(compgen -W 'fatal error warning info debug' -- "$word")); return ;;
         -i) COMPREPLY=($(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$word")); return ;;
         -r|-w|-c|--eve|--log|--socket) COMPREPLY=($(compgen -f -- "$word")); return ;;
-        -f|-j|--set|--seed|--nfqueue) return ;;
+        -f|-j|--set|--seed|--nfqueue|--metrics) return ;;
     esac
     case $command in
         '') COMPREPLY=($(compgen -W 'run check ctl doctor -h --help -V --version' -- "$word")); return ;;
-        run) options="$common -r -w -f -k --pass-through -j -q --quiet --eve --log --log-level --profile --seed" ;;
+        run) options="$common -r -w -f -k --pass-through -j -q --quiet --eve --log --log-level --profile --seed -i --nfqueue --metrics" ;;
         check) options=$common ;;
         doctor) options='-i --nfqueue -h --help' ;;
         ctl) options='--socket --json -h --help' ;;

@@ -29,6 +29,7 @@ complete -c haka -n $run -l eve -r -F -d 'Events as JSON lines'
 complete -c haka -n $run -l log -r -F -d 'Log lines go there'
 complete -c haka -n $run -l log-level -x -a "$levels" -d Level
 complete -c haka -n $run -l profile -d 'Time of each rule'
+complete -c haka -n $run -l metrics -x -d 'Page for Prometheus'
 complete -c haka -n $run -l seed -x -d 'For hash keys and random numbers'
 
 set -l live '__fish_seen_subcommand_from run doctor'

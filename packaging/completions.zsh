@@ -23,6 +23,7 @@ run_options=(
     '--log[log lines go there]:file:_files'
     '*--log-level[level]:level:(fatal error warning info debug)'
     '--profile[time of each rule]'
+    '--metrics[page for Prometheus]:address\:port:'
     '--seed[for hash keys and random numbers]:number:'
 )
 _haka_ctl_words() {

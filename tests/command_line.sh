@@ -37,7 +37,7 @@ expect 0 "haka check POLICY.lua" ""
 expect 0 "haka " "" --version
 expect 0 "Exit status" "" run --help
 expect 2 "" "did you mean run?" rnu
-expect 2 "" "give -r FILE" run policy.lua
+expect 2 "" "-r FILE" run policy.lua
 expect 2 "" "did you mean --profile?" run -r "$capture" --profil policy.lua
 expect 2 "" "no such interface" run -i no-such-one policy.lua
 expect 2 "" "wrong.toml:1:11: workers must be" run -r "$capture" -c wrong.toml policy.lua

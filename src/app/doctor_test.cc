@@ -167,7 +167,7 @@ TEST(LiveSourceTest, ReadsQueuesAndInterfaces) {
 TEST(SystemFactsTest, TheLoopbackInterfaceIsSeen) {
     const SystemFacts facts = look_at_system({"lo", "no-such-one", "a/b"}, Look::WithoutRules);
     EXPECT_TRUE(facts.interfaces.at("lo").exists);
-    EXPECT_FALSE(facts.interfaces.at("lo").ethernet);
+    EXPECT_TRUE(facts.interfaces.at("lo").ethernet);
     EXPECT_FALSE(facts.interfaces.at("no-such-one").exists);
     EXPECT_FALSE(facts.interfaces.at("a/b").exists);
 }

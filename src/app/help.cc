@@ -47,6 +47,7 @@ What is told
   --log-level LEVEL   fatal, error, warning, info or debug; MODULE=LEVEL for one module;
                       may be given several times
   --profile           the summary shows the time spent in each rule
+  --metrics ADDR:PORT live: figures for Prometheus at http://ADDR:PORT/metrics
   --colour WHEN       auto, always or never; auto minds NO_COLOR
 
 Settings

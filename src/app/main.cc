@@ -15,12 +15,12 @@
 #include "app/ctl.h"
 #include "app/doctor.h"
 #include "app/help.h"
+#include "app/live.h"
 #include "app/options.h"
 #include "app/same_file.h"
 #include "app/signals.h"
 #include "app/streams.h"
 #include "app/version.h"
-#include "engine/live_run.h"
 #include "engine/run.h"
 #include "report/summary.h"
 
@@ -77,7 +77,7 @@ engine::RunOptions run_options(const Options& options, const Settings& settings)
     run.settings = settings;
     // JSON lines on standard output take the readable alerts' place.
     run.quiet = options.quiet || options.eve == "-";
-    run.profile = options.profile;
+    run.profile = options.profile || !options.metrics.empty();
     return run;
 }
 
@@ -97,7 +97,7 @@ int run_policy(const Options& options, const Settings& settings) {
     catch_signals();
 
     const engine::RunOutcome outcome = run.live.is_given()
-                                           ? engine::run_live(run, streams.sinks(), stop_flag())
+                                           ? run_live(options, run, streams.sinks(), stop_flag())
                                            : engine::run(run, streams.sinks(), stop_flag());
     if (!outcome.setup_failed) {
         streams.begin_log();

@@ -10,6 +10,7 @@
 #include "app/help.h"
 #include "app/nearest.h"
 #include "app/settings_file.h"
+#include "control/exposer.h"
 
 namespace haka::app {
 namespace {
@@ -23,7 +24,7 @@ constexpr std::array<std::string_view, 5> kLevels = {"fatal", "error", "warning"
 // Every option as it was given, so that what is wrong can be told in our own words.
 struct Given {
     Words input, output, filter, checksums, settings_file, workers, log_file, eve, seed, colour;
-    Words log_levels, set, live, nfqueue, policies;
+    Words log_levels, set, live, nfqueue, metrics, policies;
     bool help = false;
     bool version = false;
 };
@@ -59,6 +60,7 @@ void add_run(CLI::App& command, Given& given, Options& options) {
     add_values(command, "-j", given.workers);
     add_values(command, "-i", given.live);
     add_values(command, "--nfqueue", given.nfqueue);
+    add_values(command, "--metrics", given.metrics);
     add_values(command, "--log", given.log_file);
     add_values(command, "--log-level", given.log_levels);
     add_values(command, "--eve", given.eve);
@@ -233,6 +235,21 @@ void take_input(const Given& given, Options& options) {
     }
 }
 
+std::string metrics_address(const Given& given, const Options& options) {
+    std::string address = one("--metrics", given.metrics);
+    if (address.empty()) {
+        return address;
+    }
+    if (!options.live.is_given()) {
+        throw WrongUsage{"--metrics is for live runs (-i, --nfqueue): a run over a file ends"};
+    }
+    std::string normal;
+    if (std::string wrong = control::check_metrics_address(address, normal); !wrong.empty()) {
+        throw WrongUsage{std::move(wrong)};
+    }
+    return normal;
+}
+
 void take_run(const Given& given, Options& options) {
     constexpr std::array<std::string_view, 3> kModes = {"auto", "all", "none"};
     take_input(given, options);
@@ -240,6 +257,7 @@ void take_run(const Given& given, Options& options) {
     options.filter = one("-f", given.filter);
     options.log_file = one("--log", given.log_file);
     options.eve = one("--eve", given.eve);
+    options.metrics = metrics_address(given, options);
     options.log_levels = log_levels(given.log_levels);
     options.seed = number("--seed", given.seed, 0, UINT64_MAX);
     const std::string mode = one_word("-k", given.checksums, kModes);

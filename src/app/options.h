@@ -27,6 +27,7 @@ struct Options {
     std::string output;
     std::string filter;
     std::string eve;
+    std::string metrics;                            // ADDRESS:PORT; empty: none.
     std::string log_file;                           // Empty: standard error.
     std::map<std::string, std::string> log_levels;  // Module or "default" -> level.
     bool quiet = false;

@@ -200,6 +200,15 @@ TEST(OptionsTest, PacketsComeFromAFileOrInterfacesOrQueues) {
               "one of -r, -i and --nfqueue at a time");
 }
 
+TEST(OptionsTest, MetricsAreForLiveRuns) {
+    EXPECT_EQ(options_of({"run", "-i", "eth0", "--metrics", "9477", "p.lua"}).metrics,
+              "127.0.0.1:9477");
+    EXPECT_EQ(error_of({"run", "-r", "a", "--metrics", "9477", "p.lua"}),
+              "--metrics is for live runs (-i, --nfqueue): a run over a file ends");
+    EXPECT_EQ(error_of({"run", "-i", "eth0", "--metrics", "x:1", "p.lua"}),
+              "--metrics takes ADDRESS:PORT, such as 127.0.0.1:9477 or [::1]:9477, not \"x:1\"");
+}
+
 TEST(OptionsTest, ImpossibleInterfacesAndQueuesAreRefused) {
     EXPECT_EQ(error_of({"run", "-i", "eth0:", "p.lua"}),
               "-i takes an interface to look at, or the two that are joined as in eth0:eth1, not "

@@ -179,7 +179,8 @@ InterfaceFacts look_at_interface(const std::string& name) {
         facts.mtu = static_cast<unsigned>(look.answer().ifr_mtu);
     }
     if (look.ask(SIOCGIFHWADDR)) {
-        facts.ethernet = look.answer().ifr_hwaddr.sa_family == ARPHRD_ETHER;
+        const auto family = look.answer().ifr_hwaddr.sa_family;
+        facts.ethernet = family == ARPHRD_ETHER || family == ARPHRD_LOOPBACK;  // Alike in a socket.
     }
     const std::uint32_t card = look.ethtool(ETHTOOL_GFLAGS);
     facts.lro = (card & ETH_FLAG_LRO) != 0;

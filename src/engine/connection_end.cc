@@ -280,6 +280,17 @@ output::Received Worker::received_so_far(const flow::Connection& connection, boo
     return received;
 }
 
+void Worker::note_link(const Item& item, const flow::Connection& connection) {
+    if (connection.index >= link_heads_.size()) {
+        link_heads_.resize(connection.index + std::size_t{1});
+    }
+    LinkHead& head = link_heads_[connection.index];
+    const ByteView header = item.frame.bytes().first(item.headers.net);
+    head.link = item.frame.link;
+    head.size = static_cast<std::uint8_t>(std::min(header.size(), head.bytes.size()));
+    std::copy_n(header.begin(), head.size, head.bytes.begin());
+}
+
 void Worker::send_resets(flow::Connection& connection, const Item* item) {
     flow::Connection seen = connection;
     std::vector<std::uint8_t> link;
@@ -296,6 +307,10 @@ void Worker::send_resets(flow::Connection& connection, const Item* item) {
         if (connection.id == item->frame.number) {
             seen.half(true).seen = true;  // The SYN itself is what is refused.
         }
+    } else if (connection.index < link_heads_.size()) {
+        const LinkHead& head = link_heads_[connection.index];
+        reset_link_ = head.link;
+        link.assign(head.bytes.begin(), head.bytes.begin() + head.size);
     } else {
         const bool is_ipv4 = connection.key.low.is_ipv4();
         reset_link_ = last_link_;

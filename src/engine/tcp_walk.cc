@@ -163,6 +163,9 @@ flow::Connection* Worker::make_connection(Item& item) {
     }
     connection->client_is_low = item.key.source_is_low;
     connection->client_on_second = (item.frame.interface & 1U) != 0;
+    if (options_.mode == stream::Mode::Live) {
+        note_link(item, *connection);
+    }
     summary_.connections += 1;
     by_state_.at(static_cast<std::size_t>(connection->state)) += 1;
     summary_.connections_peak = std::max<std::uint64_t>(summary_.connections_peak, table_.size());

@@ -11,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <queue>
@@ -200,6 +201,7 @@ private:
     [[nodiscard]] output::Received received_so_far(const flow::Connection& connection,
                                                    bool at_hand) const;
     void send_resets(flow::Connection& connection, const Item* item);
+    void note_link(const Item& item, const flow::Connection& connection);
     void finish_streams(flow::Connection& connection, Item* item);
     bool resume_waiting(flow::Connection& connection, bool of_client);
     void release_listener(flow::Connection& connection);
@@ -333,6 +335,14 @@ private:
     LinkType last_link_ = LinkType::Ethernet;  // Of the last packet that left.
     std::uint32_t last_interface_ = 0;
     std::vector<output::Reset> resets_;
+    // Live: the link header of each connection's first packet, by its place in the table. What is
+    // sent when no packet is at hand needs it.
+    struct LinkHead {
+        LinkType link = LinkType::Ethernet;
+        std::uint8_t size = 0;
+        std::array<std::uint8_t, 22> bytes{};  // Ethernet with two tags.
+    };
+    std::deque<LinkHead> link_heads_;
     LinkType reset_link_ = LinkType::Ethernet;
     std::uint32_t reset_interface_ = 0;
     std::vector<std::uint8_t> resized_;  // Bytes of the packet at hand when a policy made it grow.

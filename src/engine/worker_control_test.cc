@@ -170,6 +170,30 @@ TEST_F(WorkerControlTest, AResetTellsBothEnds) {
     EXPECT_EQ(RecordReader(records_).first(), "dropped\n");
 }
 
+// Hosts ignore a frame with another's hardware address.
+TEST_F(WorkerControlTest, LiveAResetGoesToTheHostsThatTalk) {
+    options_.mode = stream::Mode::Live;
+    load("");
+    auto packets = test::whole_connection(4000);
+    packets.resize(5);
+    for (std::size_t i = 0; i < packets.size(); ++i) {
+        const bool from_client = i != 1 && i != 4;
+        packets[i].bytes[5] = from_client ? 2 : 1;
+        packets[i].bytes[11] = from_client ? 1 : 2;
+    }
+    walk(packets);
+    open(4001, 1);  // Another's are the last that were seen.
+    EXPECT_EQ(end(list({.port = 4000}).at(0).id, EndKind::Reset), ConnectionFate::Ended);
+    ASSERT_EQ(records_of(RecordKind::Packet), 2U);
+    for (RecordReader record(records_); !record.done(); record.next()) {
+        const ByteView frame = as_bytes(record.second());
+        const wire::Headers headers = wire::find_headers(LinkType::Ethernet, frame);
+        const bool to_client = load_be16(frame.data() + headers.transport) == 80;
+        EXPECT_EQ(frame[5], to_client ? 1 : 2);
+        EXPECT_EQ(frame[11], to_client ? 2 : 1);
+    }
+}
+
 TEST_F(WorkerControlTest, UnknownIdsEndNothing) {
     load("");
     EXPECT_EQ(end(1, EndKind::Reset), ConnectionFate::Unknown);
