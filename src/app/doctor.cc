@@ -199,6 +199,13 @@ void examine_interface(Findings& findings, const std::string& name, const Interf
                                   name, fmt::join(facts.addresses, ", ")),
                       {fmt::format("ip address flush dev {}", name)});
     }
+    if (facts.gro || facts.tso) {
+        findings.ok(fmt::format("{}: {} on; joined packets pass as they are, changed ones are cut",
+                                name,
+                                facts.gro && facts.tso ? "GRO and TSO are"
+                                : facts.gro            ? "GRO is"
+                                                       : "TSO is"));
+    }
     if (facts.lro) {
         findings.fail(fmt::format("{}: LRO joins packets in a way that can't be undone", name),
                       {fmt::format("ethtool -K {} lro off", name)});

@@ -133,6 +133,8 @@ TEST_F(DoctorTest, APairMustBeAloneAndAlike) {
            "ip link set b mtu 1500");
     facts_.interfaces["b"].master = "br0";
     expect(pair_, "fail  b: it belongs to br0", "ip link set b nomaster");
+    facts_.interfaces["b"].gro = true;
+    EXPECT_EQ(bad(pair_).find("GRO"), std::string::npos);
     facts_.interfaces["b"].lro = true;
     expect(pair_, "fail  b: LRO", "ethtool -K b lro off");
     facts_.interfaces["a"].addresses = {"10.0.0.1"};

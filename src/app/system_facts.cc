@@ -182,9 +182,7 @@ InterfaceFacts look_at_interface(const std::string& name) {
         const auto family = look.answer().ifr_hwaddr.sa_family;
         facts.ethernet = family == ARPHRD_ETHER || family == ARPHRD_LOOPBACK;  // Alike in a socket.
     }
-    const std::uint32_t card = look.ethtool(ETHTOOL_GFLAGS);
-    facts.lro = (card & ETH_FLAG_LRO) != 0;
-    facts.vlan_taken_off = (card & ETH_FLAG_RXVLAN) != 0;
+    facts.lro = (look.ethtool(ETHTOOL_GFLAGS) & ETH_FLAG_LRO) != 0;
     facts.gro = look.ethtool(ETHTOOL_GGRO) != 0;
     facts.tso = look.ethtool(ETHTOOL_GTSO) != 0;
     facts.master = master_of(name);

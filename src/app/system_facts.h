@@ -23,7 +23,6 @@ struct InterfaceFacts {
     bool lro = false;
     bool gro = false;
     bool tso = false;
-    bool vlan_taken_off = false;  // Tags of packets that come are removed by the card.
 };
 
 struct SystemFacts {
