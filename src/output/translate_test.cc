@@ -96,7 +96,8 @@ class TranslateTest : public testing::Test {
 protected:
     TranslateTest() {
         input_.add(0, Bytes(100));
-        outlet_ = std::make_unique<stream::Outlet>(memory_, input_, 0, 1000);
+        outlet_ = std::make_unique<stream::Outlet>(memory_, input_,
+                                                   stream::Outlet::Receiver{.window_end = 1000}, 0);
         edit(60, 10, 0);
         edit(40, 0, 30);
         edit(10, 10, 5);
