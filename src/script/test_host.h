@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "script/abi.h"
 #include "script/host.h"
 
 namespace haka::script::test {
