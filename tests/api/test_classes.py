@@ -56,6 +56,11 @@ class Classes(HakaCase):
             haka.rule{ hooks = { "tcp-connection-up" }, eval = function(self, pkt)
                 walk(pkt) walk(pkt.connection) walk(pkt.stream) walk(pkt.stream:mark())
             end }
+            haka.rule{ hooks = { "tcp-connection-new" }, eval = function(self, pkt)
+                pkt.next_dissector = "http" end }
+            haka.rule{ hooks = { "http-request" }, eval = function(self, pkt)
+                walk(pkt) walk(pkt.request)
+            end }
             haka.rule{ hooks = { "tcp-connection-end" }, eval = function(self, pkt) walk(pkt) end }
             haka.on_exit(function()
                 for _, class in ipairs{ %s } do expect.yes(walked[class], class) end

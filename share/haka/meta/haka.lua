@@ -12,13 +12,13 @@ local buffer = {}
 function buffer:sub(first, last) end
 
 ---Subtracting gives seconds.
----@class haka.instant
+---@class haka.time
 ---@field seconds integer
 ---@field micro_seconds integer
-local instant = {}
+local time = {}
 
 ---@return number seconds since 1970
-function instant:toseconds() end
+function time:toseconds() end
 
 ---@class haka.rule_definition
 ---@field hooks string[]
@@ -46,8 +46,8 @@ function instant:toseconds() end
 ---@field severity? "low"|"medium"|"high"
 ---@field confidence? "low"|"medium"|"high"|number
 ---@field completion? "failed"|"successful"
----@field start_time? haka.instant|number
----@field end_time? haka.instant|number
+---@field start_time? haka.time|number
+---@field end_time? haka.time|number
 ---@field method? { description: string?, ref: string|string[]? }
 ---@field sources? any
 ---@field targets? any
@@ -88,7 +88,7 @@ function haka.log(module, format, ...) end
 function haka.alert(definition) end
 
 ---The packet's time.
----@return haka.instant
+---@return haka.time
 function haka.time() end
 
 ---@param value integer|string a size, or the bytes

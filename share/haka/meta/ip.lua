@@ -7,7 +7,7 @@
 ---@field length integer
 ---@field next_dissector string?
 ---@field number integer
----@field timestamp haka.instant
+---@field timestamp haka.time
 local raw = {}
 
 ---The remaining rules of this hook don't run.
