@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""HTTP between real programs: nginx, curl, ab and wrk, with haka between two interfaces.
+
+    http.py [--short] HAKA          exit 77: skipped, with the reason
+"""
+import argparse
+import hashlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lab
+
+HERE = Path(__file__).resolve().parent
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log; worker_processes 1; user root;
+events {{ worker_connections 256; }}
+http {{ access_log {folder}/access.log; client_max_body_size 0; keepalive_requests 100000;
+    types {{ text/html html; }} default_type application/octet-stream; client_body_temp_path {folder}/tmp; proxy_temp_path {folder}/tmp;
+    fastcgi_temp_path {folder}/tmp; uwsgi_temp_path {folder}/tmp; scgi_temp_path {folder}/tmp;
+    server {{ listen 80; root {folder}/www; dav_methods PUT; add_header X-Agent "$http_user_agent";
+              location /old {{ return 302 /page.html; }}
+              location /form {{ proxy_pass http://127.0.0.1:81; }} }}
+    server {{ listen 81; location / {{ return 200 "form of $content_length\\n"; }} }} }}
+"""
+AGENT = "somebody else, with a longer name"
+RSS_MAX_MB = 200
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def curl(*arguments, timeout=300):
+    return lab.inside("client", "curl", "-sS", "-m", timeout, *arguments, timeout=timeout + 5)
+
+
+class Checks:
+    def __init__(self, size):
+        self.size, self.failed = size, 0
+        self.www, self.home = lab.FOLDER / "www", lab.FOLDER / "home"
+
+    def check(self, what, good):
+        print(f"  {'good' if good else 'BAD '}  {what}", flush=True)
+        self.failed += not good
+
+    def body(self, *arguments):
+        curl("-o", self.home / "got", *arguments)
+        return (self.home / "got").read_bytes()
+
+    def run(self, haka):
+        page = (self.www / "page.html").read_bytes()
+        file = (self.www / "file").read_bytes()
+        changed = digest(page.replace(b"sentence", b"long sentence"))
+        url = "http://192.168.20.1"
+        self.check("a word in a page is another", digest(self.body(f"{url}/page.html")) == changed)
+        self.check("behind a redirection", digest(self.body("-L", f"{url}/old")) == changed)
+        head = curl("-I", f"{url}/page.html")
+        self.check("HEAD", f"Content-Length: {len(page)}" in head and f"X-Agent: {AGENT}" in head)
+        self.check("a file that is no page", digest(self.body(f"{url}/file")) == digest(file))
+        self.check("a range of it", self.body("-r", "1000-99999", f"{url}/file") == file[1000:100000])
+        self.check("HTTP/1.0", digest(self.body("-0", f"{url}/file")) == digest(file))
+        both = curl("-o", self.home / "one", f"{url}/page.html", "-o", self.home / "two", f"{url}/page.html",
+                    "-w", "%{num_connects}")
+        self.check("two pages on one connection", both == "10" and
+                   {digest((self.home / name).read_bytes()) for name in ("one", "two")} == {changed})
+        form = curl("-F", "name=value", "-F", f"file=@{self.www / 'page.html'}", f"{url}/form")
+        self.check("a multipart form", int(form.split()[-1]) > len(page))
+        refused = curl("-w", "%{http_code}", f"{url}/secret")
+        self.check("a request that haka answers", refused == "no\n403")
+        before = rss_mb(haka)
+        curl("-T", self.home / "large", f"{url}/back")
+        self.check(f"an upload of {self.size >> 20} MiB",
+                   (self.www / "back").stat().st_size == self.size and
+                   digest_of(self.www / "back") == digest_of(self.home / "large"))
+        after = rss_mb(haka)
+        self.check(f"in constant memory: {before} MB, then {after} MB",
+                   after - before < 64 and after < RSS_MAX_MB)
+        if shutil.which("ab"):
+            said = lab.inside("client", "ab", "-q", "-k", "-n", 5000, "-c", 16, f"{url}/small", timeout=120)
+            self.check("ab -k", "Failed requests:        0" in said and
+                       "Complete requests:      5000" in said)
+        if shutil.which("wrk"):
+            said = lab.inside("client", "wrk", "-t1", "-c16", "-d3s", f"{url}/small", timeout=60)
+            rate = re.search(r"Requests/sec: +([\d.]+)", said)
+            self.check(f"wrk: {rate and rate.group(1)} requests/s",
+                       rate and float(rate.group(1)) > 100 and "Non-2xx" not in said)
+        agents = set(re.findall(r'"([^"]*)"$', (lab.FOLDER / "access.log").read_text(), re.M))
+        self.check("every request the server saw had another User-Agent", agents == {AGENT})
+        self.check("and none was the refused one", "/secret" not in (lab.FOLDER / "access.log").read_text())
+
+
+def digest_of(path):
+    done = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            done.update(block)
+    return done.hexdigest()
+
+
+def rss_mb(process):
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) // 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--short", action="store_true", help="an upload of 50 MiB, not of 1 GiB")
+    parser.add_argument("haka", type=lambda text: str(Path(text).resolve()))
+    options = parser.parse_args()
+    lab.enter()
+    for tool in ("nginx", "curl"):
+        if not shutil.which(tool):
+            lab.skip(f"no {tool} here")
+    lab.build("cubic")
+    size = (50 if options.short else 1024) << 20
+    for name in ("www", "tmp", "home"):
+        (lab.FOLDER / name).mkdir()
+    www = lab.FOLDER / "www"
+    line = b"<p>This is a sentence, and another sentence.</p>\n"
+    (www / "page.html").write_bytes(b"<html>" + line * 5000 + b"</html>\n")
+    (www / "file").write_bytes(bytes(i * i % 251 for i in range(3_000_000)))
+    (www / "small").write_bytes(b"x" * 300)
+    with open(lab.FOLDER / "home" / "large", "wb") as file:
+        block = bytes(i * 7 % 256 for i in range(1 << 20))
+        for number in range(size >> 20):
+            file.write(number.to_bytes(4, "big") + block[4:])
+    (lab.FOLDER / "nginx.conf").write_text(NGINX.format(folder=lab.FOLDER))
+    log = open(lab.FOLDER / "haka.log", "w", encoding="utf-8")
+    haka = subprocess.Popen([options.haka, "run", "-i", "client:server", str(HERE / "policies" / "http.lua")],
+                            stdout=log, stderr=log)
+    server = subprocess.Popen(["ip", "netns", "exec", "server", "nginx", "-c", str(lab.FOLDER / "nginx.conf"),
+                               "-e", str(lab.FOLDER / "nginx.log")])
+    checks = Checks(size)
+    try:
+        until = time.monotonic() + 15
+        while ":80 " not in lab.inside("server", "ss", "-Htanl"):
+            if time.monotonic() > until:
+                raise RuntimeError("nginx did not come up")
+            time.sleep(0.05)
+        checks.run(haka)
+    finally:
+        haka.send_signal(signal.SIGTERM)
+        haka.wait(30)
+        server.terminate()
+        server.wait(10)
+        log.close()
+        text = (lab.FOLDER / "haka.log").read_text()
+        if checks.failed or " error " in text:
+            print(text[-4000:])
+    return 1 if checks.failed or " error " in text else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
