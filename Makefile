@@ -25,7 +25,7 @@ FUZZ_PACKAGES := clang-14 libclang-rt-14-dev llvm-14 python3
 BENCH_PACKAGES := libnids-dev libtins-dev nginx-light curl apache2-utils openssh-server openssh-client \
     iproute2 ethtool tcpdump python3
 
-LIVE_PACKAGES := nginx-light curl openssh-server openssh-client iproute2 ethtool tcpdump python3 \
+LIVE_PACKAGES := nginx-light curl apache2-utils wrk openssh-server openssh-client iproute2 ethtool tcpdump python3 \
     iptables iperf3 wrk nmap
 # See tests/live/live.py --help, and tests/live/sources.py, which runs before it.
 LIVE_OPTIONS ?=
@@ -99,6 +99,7 @@ live: setup
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	    for source in pair queue; do $$as_root tests/live/sources.py --source $$source $(RELEASE)/haka; done; \
 	    $$as_root tests/live/control.py $(RELEASE)/haka . && \
+	    $$as_root tests/live/http.py $(RELEASE)/haka && \
 	    $$as_root tests/live/live.py $(LIVE_OPTIONS) $(RELEASE)/tests/live_bridge
 
 proof: setup-test
