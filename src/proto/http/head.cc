@@ -344,12 +344,12 @@ Event Parser::note(const Field& field) {
     }
     switch (name.size()) {
         case 4:
-            return equals_ignoring_case(name, "host") ? host(value) : Event::None;
+            return equals_ignoring_case(name, "Host") ? host(value) : Event::None;
         case 7:
-            head_->upgrade = head_->upgrade || equals_ignoring_case(name, "upgrade");
+            head_->upgrade = head_->upgrade || equals_ignoring_case(name, "Upgrade");
             return Event::None;
         case 10:
-            if (equals_ignoring_case(name, "connection")) {
+            if (equals_ignoring_case(name, "Connection")) {
                 for_each_element(value, [this](std::string_view element) {
                     head_->close = head_->close || equals_ignoring_case(element, "close");
                     head_->keep_alive =
@@ -358,9 +358,9 @@ Event Parser::note(const Field& field) {
             }
             return Event::None;
         case 14:
-            return equals_ignoring_case(name, "content-length") ? length(value) : Event::None;
+            return equals_ignoring_case(name, "Content-Length") ? length(value) : Event::None;
         case 17:
-            return equals_ignoring_case(name, "transfer-encoding") ? transfer_encoding(value)
+            return equals_ignoring_case(name, "Transfer-Encoding") ? transfer_encoding(value)
                                                                    : Event::None;
         default:
             return Event::None;
@@ -376,6 +376,13 @@ Event Parser::field(const Line& line) {
         return Event::HttpObsFold;
     }
     std::uint32_t colon = 0;
+    while (colon + 4 <= bytes.size() && static_cast<int>(kToken[bytes[colon]]) +
+                                                static_cast<int>(kToken[bytes[colon + 1]]) +
+                                                static_cast<int>(kToken[bytes[colon + 2]]) +
+                                                static_cast<int>(kToken[bytes[colon + 3]]) ==
+                                            4) {
+        colon += 4;
+    }
     while (colon < bytes.size() && kToken[bytes[colon]]) {
         ++colon;
     }
@@ -465,9 +472,14 @@ Parsed Parser::run() {
 
 }  // namespace
 
+// Most names are spelled as everybody spells them.
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                              [](char x, char y) { return lower(x) == lower(y); });
+    if (a.size() != b.size()) {
+        return false;
+    }
+    return std::memcmp(a.data(), b.data(), a.size()) == 0 ||
+           std::equal(a.begin(), a.end(), b.begin(),
+                      [](char x, char y) { return lower(x) == lower(y); });
 }
 
 bool is_token(std::string_view text) {
