@@ -211,6 +211,7 @@ private:
     bool walk_http(Item* item, flow::Connection& connection, bool of_client);
     bool end_http(Item* item, flow::Connection& connection, bool of_client);
     [[nodiscard]] report::Where http_where() const;
+    void alert_http(Event offence, bool blocked);
     bool run_http(script::Hook hook, bool of_client) override;
     bool run_http_body(bool of_client) override;
     bool tell_http(Event offence, Exception action) override;

@@ -71,21 +71,33 @@ report::Where Worker::http_where() const {
     return where;
 }
 
+// As all that the engine says by itself, at most ten times a second.
+void Worker::alert_http(Event offence, bool blocked) {
+    summary_.count_event(offence);
+    held_back_.clear();
+    if (!early_limiter_.admit(offence, now_, held_back_)) {
+        journal_->stage(
+            {.order = order_, .when = wall_time(now_), .kind = RecordKind::Alert, .event = offence},
+            {});
+        return;
+    }
+    report::Alert alert;
+    alert.rule = event_name(offence);
+    alert.description = event_sentence(offence);
+    alert.severity = report::Level::Medium;
+    alert.blocked = blocked;
+    alert.reference = order_.packet << 16U | ++alerts_;
+    stage_alert(alert, http_where(), offence);
+}
+
 bool Worker::tell_http(Event offence, Exception action) {
     const bool is_mild = HttpSettings().action(offence) == Exception::Pass;
-    if (http_item_ != nullptr) {
+    if (action != Exception::Pass || !is_mild) {
+        alert_http(offence, action != Exception::Pass);
+    } else if (http_item_ != nullptr) {
         remark(offence, *http_item_, http_connection_);
     } else {
         summary_.count_event(offence);
-    }
-    if (action != Exception::Pass || !is_mild) {
-        report::Alert alert;
-        alert.rule = event_name(offence);
-        alert.description = event_sentence(offence);
-        alert.severity = report::Level::Medium;
-        alert.blocked = action != Exception::Pass;
-        alert.reference = order_.packet << 16U | ++alerts_;
-        stage_alert(alert, http_where(), Event::None);
     }
     if (action == Exception::Pass) {
         return true;

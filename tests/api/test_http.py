@@ -316,6 +316,12 @@ class HttpTest(HakaCase):
         result = self.run_policy(NEW, talk_of([(True, bare), (False, OK)]), "--set", "http.bare_lf=drop")
         self.assertEqual(streams(result), {})
 
+    def test_a_flood_of_offences_makes_ten_alerts_a_second(self):
+        frames = [frame for port in range(25) for frame in talk_of([(True, b"\x16\x03\x01")], 30000 + port, close=False)]
+        result = self.run_policy(NEW, frames)
+        self.assertEqual(result.out.count("the bytes are not HTTP/1"), 10)
+        self.assertRegex(result.err, r"25 +http.not-http")
+
     def test_limits_hold_at_their_edge(self):
         def run(parts, *settings):
             arguments = [word for setting in settings for word in ("--set", setting)]

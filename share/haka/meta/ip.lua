@@ -2,6 +2,7 @@
 -- Packets and IP layers, for editors that speak LuaLS. Checked against the library by tests/meta.lua.
 
 ---@class haka.raw
+---@field mark integer the kernel's, of a packet from a queue
 ---@field [integer] integer byte i from 1; its size is `#`
 ---@field dissector string
 ---@field length integer
@@ -57,6 +58,7 @@ function ip_payload:resize(size) end
 local ipv4_flags = {}
 
 ---@class haka.ipv4
+---@field mark integer the kernel's, of a packet from a queue
 ---@field checksum integer
 ---@field dissector string
 ---@field dst haka.address
@@ -97,6 +99,7 @@ function ipv4:valid() end
 function ipv4:verify_checksum() end
 
 ---@class haka.ipv6
+---@field mark integer the kernel's, of a packet from a queue
 ---@field dissector string
 ---@field dst haka.address
 ---@field flow_label integer
