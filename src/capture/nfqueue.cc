@@ -1,7 +1,6 @@
 #include "capture/nfqueue.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <fmt/format.h>
 #include <fstream>
@@ -10,12 +9,12 @@
 #include <net/if.h>
 
 #include <linux/netlink.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
 
 #include "capture/nfqueue_messages.h"
+#include "capture/queue_facts.h"
 #include "capture/raw_sender.h"
 #include "capture/segment_cut.h"
 
@@ -25,7 +24,6 @@ namespace {
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kMessageHead = 4096;  // What a message holds besides the packet, and more.
 constexpr std::size_t kCopiesMax = 4U << 20;
-constexpr std::uint32_t kUsualMtu = 1500;
 constexpr int kSendBuffer = 4 << 20;  // The kernel takes no message that is longer than this.
 
 enum class Fate : std::uint8_t { Drop, Pass, Replace };
@@ -69,7 +67,6 @@ private:
     void send_raw(const Raw& raw);
     void give_verdicts(std::size_t from, std::size_t to);
     void tell_kernel();
-    [[nodiscard]] std::uint32_t mtu_of(std::uint32_t interface);
 
     NfqueueSettings settings_;
     std::uint16_t queue_;
@@ -90,7 +87,7 @@ private:
     std::unique_ptr<std::uint8_t[]> copies_;
     std::size_t copied_ = 0;
     std::vector<std::uint8_t> segment_;
-    std::map<std::uint32_t, std::uint32_t> mtus_;
+    InterfaceSizes sizes_;
     bool has_said_overflow_ = false;
     bool overflow_ = false;
     std::string failure_;
@@ -262,7 +259,7 @@ void Nfqueue::send(const Frame& frame, Leaving leaving) {
     }
     const std::uint32_t out = place != SIZE_MAX ? queued_[place].packet.out_index : 0;
     const std::uint32_t headers = wire::find_headers(kept.link, kept.bytes()).payload;
-    const std::uint32_t mtu = mtu_of(out);
+    const std::uint32_t mtu = sizes_.mtu_of(out);
     std::uint32_t most = mtu > headers ? mtu - headers : mtu;
     if (leaving.segment_size != 0) {
         most = std::min<std::uint32_t>(most, leaving.segment_size);
@@ -359,39 +356,11 @@ void Nfqueue::finish_batch() {
     at_hand_ = SIZE_MAX;
 }
 
-std::uint32_t Nfqueue::mtu_of(std::uint32_t interface) {
-    if (interface == 0) {
-        return kUsualMtu;
-    }
-    const auto known = mtus_.find(interface);
-    if (known != mtus_.end()) {
-        return known->second;
-    }
-    ifreq request{};
-    const bool found = if_indextoname(interface, static_cast<char*>(request.ifr_name)) != nullptr;
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const bool answered = found && fd != -1 && ioctl(fd, SIOCGIFMTU, &request) == 0;
-    const std::uint32_t mtu = answered ? static_cast<std::uint32_t>(request.ifr_mtu) : kUsualMtu;
-    if (fd != -1) {
-        close(fd);
-    }
-    return mtus_[interface] = mtu;
-}
-
-// The columns are: queue, port, waiting, copy mode, copy range, lost (queue full), lost (our
-// socket full), id, 1.
 std::vector<std::string> Nfqueue::look_after() {
-    mtus_.clear();
-    std::ifstream file("/proc/net/netfilter/nfnetlink_queue");
-    std::array<std::uint64_t, 7> columns{};
-    std::string rest;
-    while (file >> columns[0] >> columns[1] >> columns[2] >> columns[3] >> columns[4] >>
-               columns[5] >> columns[6] &&
-           std::getline(file, rest)) {
-        if (columns[0] == queue_) {
-            counts_.waiting.set(columns[2]);
-            counts_.kernel_lost.set(columns[5] + columns[6]);
-        }
+    sizes_.forget();
+    if (const std::optional<QueueFacts> facts = read_queue_facts(queue_)) {
+        counts_.waiting.set(facts->waiting);
+        counts_.kernel_lost.set(facts->lost);
     }
     if ((overflow_ || counts_.kernel_lost.get() != 0) && !has_said_overflow_) {
         has_said_overflow_ = true;

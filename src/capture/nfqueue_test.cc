@@ -1,12 +1,14 @@
 #include "capture/nfqueue.h"
 
 #include <cstring>
+#include <net/if.h>
 #include <sched.h>
 
 #include <gtest/gtest.h>
 #include <linux/netlink.h>
 
 #include "capture/nfqueue_messages.h"
+#include "capture/queue_facts.h"
 
 namespace haka::capture {
 namespace {
@@ -55,6 +57,16 @@ TEST(QueueMessagesTest, AMessageThatIsNoPacketIsNone) {
     packet.nlmsg_len = 20;
     std::memcpy(bytes.data(), &packet, sizeof packet);
     EXPECT_FALSE(read_packet(static_cast<nlmsghdr*>(static_cast<void*>(bytes.data()))));
+}
+
+TEST(InterfaceSizesTest, AnUnknownInterfaceTakesTheUsualSize) {
+    InterfaceSizes sizes;
+    EXPECT_EQ(sizes.mtu_of(0), 1500U);
+    EXPECT_EQ(sizes.mtu_of(1'000'000), 1500U);
+    const unsigned loopback = if_nametoindex("lo");
+    if (loopback != 0) {
+        EXPECT_GT(sizes.mtu_of(loopback), 1500U);
+    }
 }
 
 TEST(NfqueueTest, AQueueThatAnotherReadsIsRefusedByName) {

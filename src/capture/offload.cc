@@ -32,7 +32,11 @@ Offload describe_offload(const Frame& frame, const OffloadNeeds& needs) {
     if (!headers.transport_ok || (!is_tcp && headers.protocol != wire::kProtocolUdp)) {
         return offload;
     }
-    const bool is_cut = is_tcp && frame.size > needs.frame_max;
+    const std::uint32_t in_front = headers.payload - headers.net;
+    const std::uint32_t most = needs.packet_max - std::min(in_front, needs.packet_max - 1);
+    const std::uint32_t size =
+        needs.segment_size == 0 ? most : std::min<std::uint32_t>(most, needs.segment_size);
+    const bool is_cut = is_tcp && headers.end - headers.payload > size;
     if (!is_cut && frame.checksum != FrameChecksum::Partial) {
         return offload;
     }
@@ -44,9 +48,6 @@ Offload describe_offload(const Frame& frame, const OffloadNeeds& needs) {
     if (!is_cut) {
         return offload;
     }
-    const std::uint32_t most = needs.frame_max - std::min(headers.payload, needs.frame_max - 1);
-    const std::uint32_t size =
-        needs.segment_size == 0 ? most : std::min<std::uint32_t>(most, needs.segment_size);
     offload.kind = headers.ip_version == 4 ? Offload::kTcpIpv4 : Offload::kTcpIpv6;
     if ((frame.data[headers.transport + 13] & kCwr) != 0) {
         offload.kind |= Offload::kEcn;

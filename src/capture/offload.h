@@ -28,8 +28,8 @@ struct Offload {
 static_assert(sizeof(Offload) == 10);
 
 struct OffloadNeeds {
-    std::uint32_t frame_max = 0;     // Longer ones must be cut.
-    std::uint16_t segment_size = 0;  // Payload of each segment; 0: what frame_max allows.
+    std::uint32_t packet_max = 0;    // The MTU: longer ones must be cut.
+    std::uint16_t segment_size = 0;  // And those with more payload; 0: what the MTU allows.
 };
 
 // For a frame whose bytes are not those that it came with. Where its checksum is left to the sender

@@ -48,7 +48,7 @@ bool is_right_after_card(std::vector<std::uint8_t> bytes, const Offload& offload
 TEST(OffloadTest, AShortFrameWithItsChecksumAsksForNothing) {
     auto bytes = make_frame(100, wire::kProtocolTcp);
     const auto before = bytes;
-    const Offload offload = describe(bytes, FrameChecksum::Unknown, {.frame_max = 154});
+    const Offload offload = describe(bytes, FrameChecksum::Unknown, {.packet_max = 140});
     EXPECT_EQ(offload.flags, 0);
     EXPECT_EQ(offload.kind, Offload::kWhole);
     EXPECT_EQ(bytes, before);
@@ -57,7 +57,7 @@ TEST(OffloadTest, AShortFrameWithItsChecksumAsksForNothing) {
 TEST(OffloadTest, AChecksumThatIsNotComputedIsLeftToTheCard) {
     auto bytes = make_frame(101, wire::kProtocolTcp);
     bytes[kLink + 36] = 0xab;  // Of bytes that were changed meanwhile.
-    const Offload offload = describe(bytes, FrameChecksum::Partial, {.frame_max = 1518});
+    const Offload offload = describe(bytes, FrameChecksum::Partial, {.packet_max = 1500});
     EXPECT_EQ(offload.flags, Offload::kNeedsChecksum);
     EXPECT_EQ(offload.kind, Offload::kWhole);
     EXPECT_EQ(offload.checksum_start, kLink + 20);
@@ -68,22 +68,23 @@ TEST(OffloadTest, AChecksumThatIsNotComputedIsLeftToTheCard) {
 TEST(OffloadTest, ALongSegmentIsLeftToBeCut) {
     auto bytes = make_frame(101, wire::kProtocolTcp);
     bytes[kLink + 33] = 0x90;  // CWR
-    Offload offload = describe(bytes, FrameChecksum::Unknown, {.frame_max = kHeaders + 100});
+    Offload offload =
+        describe(bytes, FrameChecksum::Unknown, {.packet_max = kHeaders - kLink + 100});
     EXPECT_EQ(offload.kind, Offload::kTcpIpv4 | Offload::kEcn);
     EXPECT_EQ(offload.segment_size, 100);
     EXPECT_EQ(offload.header_size, kHeaders);
     EXPECT_EQ(offload.flags, Offload::kNeedsChecksum);
-    offload =
-        describe(bytes, FrameChecksum::Unknown, {.frame_max = kHeaders + 100, .segment_size = 60});
+    offload = describe(bytes, FrameChecksum::Unknown,
+                       {.packet_max = kHeaders - kLink + 100, .segment_size = 60});
     EXPECT_EQ(offload.segment_size, 60);
-    offload = describe(bytes, FrameChecksum::Unknown, {.frame_max = kHeaders + 101});
+    offload = describe(bytes, FrameChecksum::Unknown, {.packet_max = kHeaders - kLink + 101});
     EXPECT_EQ(offload.kind, Offload::kWhole);
 }
 
 TEST(OffloadTest, OthersThanTcpAndUdpAreLeftAlone) {
     auto bytes = make_frame(2000, 89);
     const auto before = bytes;
-    const Offload offload = describe(bytes, FrameChecksum::Partial, {.frame_max = 1518});
+    const Offload offload = describe(bytes, FrameChecksum::Partial, {.packet_max = 1500});
     EXPECT_EQ(offload.flags, 0);
     EXPECT_EQ(offload.kind, Offload::kWhole);
     EXPECT_EQ(bytes, before);

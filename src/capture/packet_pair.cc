@@ -18,7 +18,6 @@ namespace haka::capture {
 namespace {
 
 constexpr std::size_t kFramesOfSide = 64;  // In a batch.
-constexpr std::uint32_t kLinkHeaderMax = 14 + 4;
 
 class PacketPair final : public LiveSource {
 public:
@@ -56,7 +55,7 @@ private:
     std::size_t sides_;
     std::array<PacketSocket, 2> sockets_;
     std::array<pollfd, 2> fds_{};
-    std::array<std::uint32_t, 2> frame_max_{};
+    std::array<std::uint32_t, 2> mtu_{};
     std::array<bool, 2> is_down_{};
     std::uint64_t stride_;
     std::uint8_t worker_;
@@ -176,7 +175,7 @@ void PacketPair::send(const Frame& frame, Leaving leaving) {
             ? offloads_[place].segment_size
             : leaving.segment_size;
     const Offload offload =
-        describe_offload(frame, {.frame_max = frame_max_.at(to), .segment_size = segment_size});
+        describe_offload(frame, {.packet_max = mtu_.at(to), .segment_size = segment_size});
     counts_.sent.add(1);
     if (is_ring_frame(frame)) {
         sockets_.at(to).send(frame.bytes(), offload);
@@ -219,7 +218,7 @@ void PacketPair::look_at(std::uint32_t side, std::vector<std::string>& said) {
         return;
     }
     if (ask(fd, SIOCGIFMTU, name, request)) {
-        frame_max_.at(side) = static_cast<std::uint32_t>(request.ifr_mtu) + kLinkHeaderMax;
+        mtu_.at(side) = static_cast<std::uint32_t>(request.ifr_mtu);
     }
     if (ask(fd, SIOCGIFFLAGS, name, request)) {
         const bool down = (static_cast<unsigned>(request.ifr_flags) & IFF_UP) == 0;

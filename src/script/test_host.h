@@ -45,7 +45,7 @@ public:
     bool checksum_ok(std::uint32_t, bool) override { return false; }
     void checksum_set(std::uint32_t, bool) override {}
     std::uint32_t packet_mark(std::uint32_t) override { return 0; }
-    int packet_set_mark(std::uint32_t, std::uint32_t) override { return HAKA_NO_MARKS; }
+    int packet_set_mark(std::uint32_t, std::uint32_t) override { return 19; }  // HAKA_NO_MARKS
     std::uint32_t connection_touch() override { return 0; }
     std::uint32_t connection_of(std::uint32_t, bool&, bool&) override { return 0; }
     int connection_new(std::uint32_t, std::uint32_t&) override { return 1; }

@@ -446,6 +446,14 @@ def troubles(haka, kind):
             pass
     client("ping", "-c", "1", "-W", "5", V4)
     live.end()
+    # More comes than is taken: it is told, and the rest goes on.
+    live = haka(NOTHING, "--set", "nfqueue.length_max=4", "--set", "live.ring_frames=15")
+    live.process.send_signal(signal.SIGSTOP)
+    tries("ping", "-c", "50", "-i", "0.002", "-W", "1", V4)
+    live.process.send_signal(signal.SIGCONT)
+    live.wait_for("come faster than they are walked")
+    client("ping", "-c", "1", "-W", "5", V4)
+    live.end()
 
 
 PARTS = (pings, tags, edits, servers, firewall, filtered, workers, marks, looks_only, files, troubles)
