@@ -40,7 +40,7 @@ CONFIGURE := cmake --log-level=WARNING -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccac
 CTEST := ctest --output-on-failure -j $(JOBS)
 OUR_CODE := find src fuzz bench tests \( -name '*.h' -o -name '*.cc' \) -print0
 
-.PHONY: help setup setup-test run build test test-debug test-release tsan live proof bench fuzz fuzz-long fuzzers check \
+.PHONY: help setup setup-test run build test test-debug test-release tsan live proof bench bench-live fuzz fuzz-long fuzzers check \
     check-format check-layers check-headers check-tidy install clean
 
 help:
@@ -50,6 +50,7 @@ help:
 	@echo "make proof      HISTORIES=$(HISTORIES) random histories of two TCP ends with the engine between"
 	@echo "make check      format, layers, headers, clang-tidy"
 	@echo "make bench      speed and memory, compared with others"
+	@echo "make bench-live what the engine costs between two kernels (root)"
 	@echo "make fuzz       every fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS); make fuzz-long: an hour each"
 	@echo "make live       100 MB each way between real kernels, edited, over bad paths (root)"
 	@echo "make install    to PREFIX=$(PREFIX), below DESTDIR"
@@ -116,6 +117,13 @@ bench: setup
 	    $$as_root bench/make-traffic.sh $(RELEASE)/bench $(BENCH_DATA)
 	@bench/bench.py --data $(BENCH_DATA) --tools $(RELEASE)/bench --haka $(RELEASE)/haka \
 	    --log-option=--log
+
+bench-live: setup
+	@tools/install-packages.sh $(BENCH_PACKAGES) $(LIVE_PACKAGES)
+	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release -DHAKA_BENCH=ON
+	@cmake --build $(RELEASE) -j $(JOBS) --target haka bare_live
+	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; for source in pair queue; do \
+	    $$as_root bench/live.py --source $$source $(RELEASE)/haka $(RELEASE)/bench/bare_live; done
 
 fuzzers: setup
 	@tools/install-packages.sh $(FUZZ_PACKAGES)
