@@ -308,7 +308,8 @@ void LiveRun::finish() {
                         lost));
     }
     if (!merger_->problem().empty()) {
-        fail(merger_->problem());
+        fail(fmt::format("{}; {} packets and events that came later are not written",
+                         merger_->problem(), merger_->unwritten()));
     }
     outcome_.summary.wall_seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     outcome_.summary.cpu_seconds = cpu_seconds();

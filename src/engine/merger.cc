@@ -61,6 +61,7 @@ void Merger::write_record(const RecordReader& record) {
             break;
     }
     if (writer_ == nullptr || writer_failed_) {
+        unwritten_ += writer_failed_ ? 1 : 0;
         return;
     }
     // What the engine sends back may come from a side that the capture doesn't know.
@@ -74,6 +75,7 @@ void Merger::write_record(const RecordReader& record) {
                                              .comment = record.first()};
     if (!writer_->write(packet)) {
         writer_failed_ = true;
+        unwritten_ += 1;
         fail(writer_->error());
     }
 }
@@ -124,6 +126,7 @@ void Merger::write_eve(std::string_view line) {
         return;
     }
     if (eve_ == nullptr || eve_failed_) {
+        unwritten_ += eve_failed_ ? 1 : 0;
         return;
     }
     if (std::uint8_t* room = eve_->append(line.size()); room != nullptr) {
@@ -131,6 +134,7 @@ void Merger::write_eve(std::string_view line) {
         return;
     }
     eve_failed_ = true;
+    unwritten_ += 1;
     fail(fmt::format("{}: {}", options_->eve, eve_->error()));
 }
 

@@ -38,6 +38,8 @@ public:
 
     // The first thing that could not be written, as a line; empty: none.
     [[nodiscard]] const std::string& problem() const { return problem_; }
+    // Packets and EVE lines that its file didn't take, the first one included.
+    [[nodiscard]] std::uint64_t unwritten() const { return unwritten_; }
     [[nodiscard]] bool has_written_text() const { return has_written_text_; }
 
 private:
@@ -60,6 +62,7 @@ private:
     std::vector<std::vector<std::uint8_t>> taken_;
     std::string line_;
     std::string problem_;
+    std::uint64_t unwritten_ = 0;
     bool writer_failed_ = false;
     bool eve_failed_ = false;
     bool text_failed_ = false;

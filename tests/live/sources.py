@@ -389,6 +389,17 @@ def looks_only(haka, kind):
     joined.end()
 
 
+def pass_through(haka, kind):
+    """Drops are marked only, and everything leaves as it came, held pieces included."""
+    live = haka(READ + "haka.rule{ hooks = { 'tcp-up' }, eval = function(self, pkt) "
+                "if pkt.srcport == 5004 then pkt:drop() end end }", "--pass-through")
+    for host in (V4, V6):
+        for got in exchange(5004, host, b"v" * 300_000):
+            must(got == b"v" * 300_000, f"{len(got)} bytes came")
+        client("ping", "-c", "1", "-s", "8000", "-W", "5", host)
+    must("dropped" in live.end(), live.said())
+
+
 def files(haka, kind):
     """SIGUSR1 opens --eve anew; a full disk is told once and stops nothing."""
     small = lab.FOLDER / "small"
@@ -418,7 +429,8 @@ def files(haka, kind):
         live.wait_for("traffic goes on")
         connect(80).close()
     must(live.said().count("No space left") == 1, live.said())
-    live.end(status=1)
+    said = live.end(status=1)
+    must(re.search(r"; [1-9]\d* packets and events that came later are not written", said), said)
     lab.run("umount", small)
 
 
@@ -456,7 +468,8 @@ def troubles(haka, kind):
     live.end()
 
 
-PARTS = (pings, tags, edits, servers, firewall, filtered, workers, marks, looks_only, files, troubles)
+PARTS = (pings, tags, edits, servers, firewall, filtered, workers, marks, looks_only, pass_through, files,
+         troubles)
 
 
 class Runner:
