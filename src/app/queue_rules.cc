@@ -73,6 +73,22 @@ std::string trimmed(std::string_view line) {
     return std::string(line.substr(std::min(line.find_first_not_of(" \t"), line.size())));
 }
 
+// `queue flags bypass to 0-3`, `queue num 5 bypass`, `queue` alone for queue 0.
+bool read_nft_statement(const Words& words, QueueRule& rule) {
+    const auto queue = std::ranges::find(words, "queue");
+    if (queue == words.end() || words[0] == "type") {
+        return false;
+    }
+    const Words rest(queue + 1, words.end());
+    rule.bypass = has(rest, "bypass");
+    for (const char* word : {"to", "num"}) {
+        if (const std::string_view range = behind(rest, word); !range.empty()) {
+            return read_range(range, rule);
+        }
+    }
+    return true;
+}
+
 }  // namespace
 
 void append_iptables_rules(std::vector<QueueRule>& rules, std::string_view listing, bool ipv6) {
@@ -89,9 +105,8 @@ void append_iptables_rules(std::vector<QueueRule>& rules, std::string_view listi
         rule.bypass = has(words, "--queue-bypass");
         const std::string_view balance = behind(words, "--queue-balance");
         const std::string_view one = behind(words, "--queue-num");
-        if (balance.empty() && one.empty()) {
-            rules.push_back(rule);  // Queue 0.
-        } else if (read_range(balance.empty() ? one : balance, rule)) {
+        const bool is_queue_0 = balance.empty() && one.empty();
+        if (is_queue_0 || read_range(balance.empty() ? one : balance, rule)) {
             rules.push_back(rule);
         }
     });
@@ -113,26 +128,15 @@ void append_nft_rules(std::vector<QueueRule>& rules, std::string_view listing) {
         } else if (words[0] == "type" && has(words, "hook")) {
             hook = capitals(behind(words, "hook"));
         }
-        const auto queue = std::ranges::find(words, "queue");
-        if (queue == words.end() || words[0] == "type") {
+        QueueRule rule;
+        if (!read_nft_statement(words, rule)) {
             return;
         }
-        QueueRule rule;
         rule.ipv4 = family == "ip" || family == "inet" || family == "bridge";
         rule.ipv6 = family == "ip6" || family == "inet" || family == "bridge";
         rule.chain = hook;
         rule.text = trimmed(line);
-        const Words rest(queue + 1, words.end());
-        rule.bypass = has(rest, "bypass");
-        for (const char* word : {"to", "num"}) {
-            if (const std::string_view range = behind(rest, word); !range.empty()) {
-                if (read_range(range, rule)) {
-                    rules.push_back(rule);
-                }
-                return;
-            }
-        }
-        rules.push_back(rule);  // Queue 0.
+        rules.push_back(rule);
     });
 }
 

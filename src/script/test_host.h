@@ -45,7 +45,7 @@ public:
     bool checksum_ok(std::uint32_t, bool) override { return false; }
     void checksum_set(std::uint32_t, bool) override {}
     std::uint32_t packet_mark(std::uint32_t) override { return 0; }
-    int packet_set_mark(std::uint32_t, std::uint32_t) override { return 19; }  // HAKA_NO_MARKS
+    int packet_set_mark(std::uint32_t, std::uint32_t) override { return HAKA_NO_MARKS; }
     std::uint32_t connection_touch() override { return 0; }
     std::uint32_t connection_of(std::uint32_t, bool&, bool&) override { return 0; }
     int connection_new(std::uint32_t, std::uint32_t&) override { return 1; }
@@ -54,6 +54,25 @@ public:
     int stream_edit(std::uint32_t, double, std::uint32_t, std::string_view) override { return 1; }
     int connection_drop(std::uint32_t) override { return 1; }
     int connection_reset(std::uint32_t) override { return 1; }
+    int http_part(std::uint32_t, std::uint32_t, std::string_view&) override {
+        return HAKA_HTTP_NO_MESSAGE;
+    }
+    int http_find(std::uint32_t, std::string_view, std::uint32_t, std::string_view&) override {
+        return HAKA_HTTP_NO_MESSAGE;
+    }
+    bool http_item(std::uint32_t, std::uint32_t, std::string_view&, std::string_view&) override {
+        return false;
+    }
+    int http_set_part(std::uint32_t, std::uint32_t, std::string_view) override {
+        return HAKA_HTTP_NO_MESSAGE;
+    }
+    int http_set_header(std::uint32_t, int, std::string_view, std::string_view) override {
+        return HAKA_HTTP_NO_MESSAGE;
+    }
+    int http_open_body(std::uint32_t) override { return HAKA_HTTP_NO_MESSAGE; }
+    int http_edit_body() override { return HAKA_HTTP_NO_MESSAGE; }
+    int http_respond(std::string_view) override { return HAKA_HTTP_NO_MESSAGE; }
+    std::string_view http_problem() const override { return {}; }
     void choose_dissector(std::string_view) override {}
     std::string_view next_dissector() const override { return {}; }
     void rule_time(std::uint32_t rule, double) override { timed.push_back(rule); }
