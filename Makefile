@@ -100,7 +100,7 @@ live: setup
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	    for source in pair queue; do $$as_root tests/live/sources.py --source $$source $(RELEASE)/haka; done; \
 	    $$as_root tests/live/control.py $(RELEASE)/haka . && \
-	    $$as_root tests/live/http.py $(RELEASE)/haka && \
+	    $$as_root tests/live/web.py $(RELEASE)/haka && \
 	    $$as_root tests/live/live.py $(LIVE_OPTIONS) $(RELEASE)/tests/live_bridge
 
 proof: setup-test

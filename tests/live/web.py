@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """HTTP between real programs: nginx, curl, ab and wrk, with haka between two interfaces.
 
-    http.py [--short] HAKA          exit 77: skipped, with the reason
+    web.py [--short] HAKA          exit 77: skipped, with the reason
 """
 import argparse
 import hashlib
