@@ -70,6 +70,9 @@ local function add_rule(group, what, definition)
         end
     end
     local place = place_of_policy()
+    if core.native.disabled_rules[definition.name or place] then
+        return definition   -- It has hung or crashed the engine too often.
+    end
     local entry = {
         definition = definition, group = group,
         number = register(definition.name or place, place),

@@ -20,7 +20,10 @@
 #include "app/same_file.h"
 #include "app/signals.h"
 #include "app/streams.h"
+#include "app/supervisor.h"
 #include "app/version.h"
+#include "engine/fault_note.h"
+#include "engine/live_run.h"
 #include "engine/run.h"
 #include "report/summary.h"
 
@@ -81,7 +84,13 @@ engine::RunOptions run_options(const Options& options, const Settings& settings)
     return run;
 }
 
-int run_policy(const Options& options, const Settings& settings) {
+// What the supervisor shares with a worker process; nothing when there is none.
+struct Supervised {
+    engine::BlackBox* box = nullptr;
+    std::uint32_t restarts = 0;
+};
+
+int run_policy(const Options& options, const Settings& settings, Supervised supervised) {
     if (const std::string clash = clashing_files(options); !clash.empty()) {
         return refuse(clash);
     }
@@ -94,7 +103,18 @@ int run_policy(const Options& options, const Settings& settings) {
     run.out_style = streams.out_style();
     run.log_style = streams.log_style();
     run.progress = !options.quiet && streams.can_draw();
+    run.black_box = supervised.box;
+    run.restarts = supervised.restarts;
+    if (supervised.restarts != 0) {
+        streams.keep_old_log();
+    }
     catch_signals();
+    if (supervised.box != nullptr) {
+        engine::note_fatal_signals(*supervised.box);
+    }
+    if (run.live.is_given()) {
+        catch_hangup();
+    }
 
     const engine::RunOutcome outcome = run.live.is_given()
                                            ? run_live(options, run, streams.sinks(), stop_flag())
@@ -173,8 +193,15 @@ int dispatch(const std::vector<std::string>& arguments) {
         !wrong.empty()) {
         return refuse(wrong);
     }
-    return options.command == Command::Run ? run_policy(options, settings)
-                                           : check_policy(options, settings);
+    if (options.command == Command::Check) {
+        return check_policy(options, settings);
+    }
+    if (!options.live.is_given() || !settings.supervisor.enabled) {
+        return run_policy(options, settings, {});
+    }
+    return supervise(settings, options.live, [&](engine::BlackBox& box, std::uint32_t restarts) {
+        return run_policy(options, settings, {.box = &box, .restarts = restarts});
+    });
 }
 
 void say_exception(const std::exception_ptr& exception) noexcept {

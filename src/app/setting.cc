@@ -22,8 +22,9 @@ void add_tcp(std::vector<Setting>& table, TcpSettings& tcp) {
     const auto add = [&table](std::string_view key, Setting::Set set) {
         table.emplace_back("tcp", key, std::move(set));
     };
-    add("midstream", one_of<Midstream>(tcp.midstream,
-                                       {{"drop", Midstream::Drop}, {"ignore", Midstream::Ignore}}));
+    add("midstream", one_of<Midstream>(tcp.midstream, {{"drop", Midstream::Drop},
+                                                       {"ignore", Midstream::Ignore},
+                                                       {"accept", Midstream::Accept}}));
     add("normalise", one_of<Normalise>(tcp.normalise, {{"listened", Normalise::Listened},
                                                        {"all", Normalise::All}}));
     add("clear_urgent", yes_or_no(tcp.clear_urgent));
@@ -45,6 +46,8 @@ void add_tcp(std::vector<Setting>& table, TcpSettings& tcp) {
     add("half_closed_timeout", time(tcp.half_closed_timeout, kTimeout));
     add("time_wait_timeout", time(tcp.time_wait_timeout, kTimeout));
     add("dropped_timeout", time(tcp.dropped_timeout, kTimeout));
+    add("midstream_after_restart",
+        time(tcp.midstream_after_restart, {.min = {}, .max = kTimeout.max}));
 }
 
 void add_fragments(std::vector<Setting>& table, FragmentSettings& fragments) {
@@ -156,6 +159,33 @@ void add_control(std::vector<Setting>& table, ControlSettings& control) {
     add("timeout", time(control.timeout, kTimeout));
 }
 
+void add_policy(std::vector<Setting>& table, PolicySettings& policy) {
+    const auto add = [&table](std::string_view key, Setting::Set set) {
+        table.emplace_back("policy", key, std::move(set));
+    };
+    add("generations_max", count(policy.generations_max, {.min = 2, .max = 64}));
+    add("generation_deadline", time(policy.generation_deadline, kTimeout));
+}
+
+void add_supervisor(std::vector<Setting>& table, SupervisorSettings& supervisor) {
+    const auto add = [&table](std::string_view key, Setting::Set set) {
+        table.emplace_back("supervisor", key, std::move(set));
+    };
+    add("enabled", yes_or_no(supervisor.enabled));
+    add("fail_open", yes_or_no(supervisor.fail_open));
+    add("rule_faults_max", count(supervisor.rule_faults_max, {.min = 1, .max = 1000}));
+    add("rule_faults_time", time(supervisor.rule_faults_time, kTimeout));
+    add("last_packets", count(supervisor.last_packets, {.min = 0, .max = 65'536}));
+    add("captures", [&at = supervisor.captures](const SettingValue& value) {
+        const auto* const text = std::get_if<std::string>(&value);
+        if (text == nullptr) {
+            return std::string("must be the name of a folder");
+        }
+        at = *text;
+        return std::string();
+    });
+}
+
 bool in_section(const std::vector<Setting>& table, std::string_view section) {
     return std::any_of(table.begin(), table.end(),
                        [&](const Setting& setting) { return setting.section() == section; });
@@ -198,6 +228,8 @@ std::vector<Setting> settings_table(Settings& settings) {
     add_live(table, settings.live, settings.nfqueue);
     add_http(table, settings.http);
     add_control(table, settings.control);
+    add_policy(table, settings.policy);
+    add_supervisor(table, settings.supervisor);
     table.emplace_back("eve", "ipv6_compress", yes_or_no(settings.eve_ipv6_compress));
     table.emplace_back("", "checksums",
                        one_of<ChecksumMode>(settings.checksums, {{"auto", ChecksumMode::Auto},

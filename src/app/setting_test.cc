@@ -21,9 +21,9 @@ TEST_F(SettingTest, EveryFieldHasANameOfItsOwn) {
     for (const Setting& setting : table_) {
         EXPECT_TRUE(names.insert(setting.full_name()).second) << setting.full_name();
     }
-    // 21 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 31 of http, 3 of live, 5 of nfqueue,
-    // 5 of control, 1 of eve, 4 at the top.
-    EXPECT_EQ(names.size(), 84U);
+    // 22 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 31 of http, 3 of live, 5 of nfqueue,
+    // 5 of control, 2 of policy, 6 of supervisor, 1 of eve, 4 at the top.
+    EXPECT_EQ(names.size(), 93U);
 }
 
 TEST_F(SettingTest, EveryOffenceOfHttpHasItsOwnAction) {
@@ -69,6 +69,7 @@ TEST_F(SettingTest, EveryNameWritesToItsOwnField) {
     EXPECT_EQ(set("tcp.half_closed_timeout=22"), "");
     EXPECT_EQ(set("tcp.time_wait_timeout=23"), "");
     EXPECT_EQ(set("tcp.dropped_timeout=24"), "");
+    EXPECT_EQ(set("tcp.midstream_after_restart=28"), "");
     const TcpSettings& tcp = settings_.tcp;
     EXPECT_EQ(tcp.midstream, Midstream::Ignore);
     EXPECT_EQ(tcp.normalise, Normalise::All);
@@ -91,6 +92,8 @@ TEST_F(SettingTest, EveryNameWritesToItsOwnField) {
     EXPECT_EQ(tcp.half_closed_timeout, kSecond * 22);
     EXPECT_EQ(tcp.time_wait_timeout, kSecond * 23);
     EXPECT_EQ(tcp.dropped_timeout, kSecond * 24);
+    EXPECT_EQ(tcp.midstream_after_restart, kSecond * 28);
+    EXPECT_EQ(set("tcp.midstream_after_restart=0"), "");
 }
 
 TEST_F(SettingTest, TheOtherSectionsToo) {
@@ -121,6 +124,15 @@ TEST_F(SettingTest, TheOtherSectionsToo) {
     EXPECT_EQ(set("control.line_max=256"), "");
     EXPECT_EQ(set("control.rows_max=53"), "");
     EXPECT_EQ(set("control.timeout=54"), "");
+    EXPECT_EQ(set("supervisor.enabled=false"), "");
+    EXPECT_EQ(set("supervisor.fail_open=true"), "");
+    EXPECT_EQ(set("supervisor.rule_faults_max=61"), "");
+    EXPECT_EQ(set("supervisor.rule_faults_time=62"), "");
+    EXPECT_EQ(set("supervisor.last_packets=0"), "");
+    EXPECT_EQ(set("supervisor.captures=/tmp"), "");
+    EXPECT_EQ(set("supervisor.captures=1"), "supervisor.captures must be the name of a folder");
+    EXPECT_EQ(set("policy.generations_max=45"), "");
+    EXPECT_EQ(set("policy.generation_deadline=46"), "");
     EXPECT_EQ(set("eve.ipv6_compress=true"), "");
     EXPECT_EQ(set("checksums=all"), "");
     EXPECT_EQ(set("pass_through=true"), "");
@@ -153,6 +165,14 @@ TEST_F(SettingTest, TheOtherSectionsToo) {
     EXPECT_EQ(settings_.control.line_max, 256U);
     EXPECT_EQ(settings_.control.rows_max, 53U);
     EXPECT_EQ(settings_.control.timeout, kSecond * 54);
+    EXPECT_FALSE(settings_.supervisor.enabled);
+    EXPECT_TRUE(settings_.supervisor.fail_open);
+    EXPECT_EQ(settings_.supervisor.rule_faults_max, 61U);
+    EXPECT_EQ(settings_.supervisor.rule_faults_time, kSecond * 62);
+    EXPECT_EQ(settings_.supervisor.last_packets, 0U);
+    EXPECT_EQ(settings_.supervisor.captures, "/tmp");
+    EXPECT_EQ(settings_.policy.generations_max, 45U);
+    EXPECT_EQ(settings_.policy.generation_deadline, kSecond * 46);
     EXPECT_TRUE(settings_.eve_ipv6_compress);
     EXPECT_EQ(settings_.checksums, ChecksumMode::All);
     EXPECT_TRUE(settings_.pass_through);
@@ -169,7 +189,7 @@ TEST_F(SettingTest, WhatIsWrongIsNamedAndChangesNothing) {
               "unknown setting tcp.midstraem; did you mean tcp.midstream?");
     EXPECT_EQ(set("worker=2"), "unknown setting worker; did you mean workers?");
     EXPECT_EQ(set("workers=65"), "workers must be a whole number from 1 to 64, not 65");
-    EXPECT_EQ(set("tcp.midstream=7"), "tcp.midstream must be drop or ignore, not 7");
+    EXPECT_EQ(set("tcp.midstream=7"), "tcp.midstream must be drop, ignore or accept, not 7");
     EXPECT_EQ(set("exceptions.table_full=bypass"),
               "exceptions.table_full must be drop, pass or reset, not \"bypass\"; did you mean "
               "pass?");

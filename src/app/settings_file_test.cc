@@ -44,23 +44,24 @@ TEST_F(SettingsFileTest, DottedKeysAreTheSame) {
 }
 
 TEST_F(SettingsFileTest, AllFindingsAreToldInTheOrderOfTheFile) {
-    EXPECT_EQ(read("worker = 2\n"
-                   "[tcp]\n"
-                   "midstream = \"dorp\"\n"
-                   "connections_max = \"many\"\n"
-                   "[luaa]\n"
-                   "unsafe = true\n"
-                   "[exceptions]\n"
-                   "  hold = [\"drop\"]\n"
-                   "  memory = 1979-05-27\n"),
-              "haka.toml:1:1: unknown setting worker; did you mean workers?\n"
-              "haka.toml:3:13: tcp.midstream must be drop or ignore, not \"dorp\"; did you mean "
-              "drop?\n"
-              "haka.toml:4:19: tcp.connections_max must be a whole number from 1 to 67108864, not "
-              "\"many\"\n"
-              "haka.toml:5:2: unknown section [luaa]; did you mean [lua]?\n"
-              "haka.toml:8:10: exceptions.hold must be a number, a text, true or false\n"
-              "haka.toml:9:12: exceptions.memory must be a number, a text, true or false");
+    EXPECT_EQ(
+        read("worker = 2\n"
+             "[tcp]\n"
+             "midstream = \"dorp\"\n"
+             "connections_max = \"many\"\n"
+             "[luaa]\n"
+             "unsafe = true\n"
+             "[exceptions]\n"
+             "  hold = [\"drop\"]\n"
+             "  memory = 1979-05-27\n"),
+        "haka.toml:1:1: unknown setting worker; did you mean workers?\n"
+        "haka.toml:3:13: tcp.midstream must be drop, ignore or accept, not \"dorp\"; did you mean "
+        "drop?\n"
+        "haka.toml:4:19: tcp.connections_max must be a whole number from 1 to 67108864, not "
+        "\"many\"\n"
+        "haka.toml:5:2: unknown section [luaa]; did you mean [lua]?\n"
+        "haka.toml:8:10: exceptions.hold must be a number, a text, true or false\n"
+        "haka.toml:9:12: exceptions.memory must be a number, a text, true or false");
 }
 
 TEST_F(SettingsFileTest, ATableInsideASectionIsAnUnknownSetting) {

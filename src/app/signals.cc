@@ -19,11 +19,23 @@ void handle_reopen(int /*signal_number*/) {
     stop_flag().reopen.fetch_add(1);
 }
 
+void handle_reload(int /*signal_number*/) {
+    stop_flag().reload.fetch_add(1);
+}
+
 }  // namespace
 
 engine::StopFlag& stop_flag() {
     static constinit engine::StopFlag flag;
     return flag;
+}
+
+void catch_hangup() {
+    struct sigaction action {};
+    action.sa_handler = handle_reload;
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGHUP, &action, nullptr);
 }
 
 void catch_signals() {

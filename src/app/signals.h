@@ -9,6 +9,9 @@ namespace haka::app {
 // The flag that the handlers set.
 [[nodiscard]] engine::StopFlag& stop_flag();
 
+// Live: SIGHUP asks for the policy to be loaded anew.
+void catch_hangup();
+
 // From now on. SIGPIPE is ignored: a closed pipe is a write that fails.
 void catch_signals();
 

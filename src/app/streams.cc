@@ -87,6 +87,13 @@ bool Streams::can_draw() const {
     return err_style_.terminal;
 }
 
+void Streams::keep_old_log() {
+    has_old_log_ = false;
+    if (log_file_ >= 0) {
+        (void)lseek(log_file_, 0, SEEK_END);
+    }
+}
+
 void Streams::begin_log() {
     if (has_old_log_) {
         has_old_log_ = false;

@@ -48,6 +48,8 @@ public:
     // Empties the file of --log. The first line does it too: a run that never begins keeps what an
     // earlier one left there.
     void begin_log();
+    // Goes on behind what the log holds, in the place of begin_log().
+    void keep_old_log();
     // Opens the file of --log anew by its name, to write on in it. Returns what went wrong.
     [[nodiscard]] std::string reopen_log();
     // What the program says after the run, on standard error.

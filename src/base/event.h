@@ -63,6 +63,9 @@ namespace haka {
     X(TcpHalfOpenLimit, "tcp.half-open-limit", "the oldest half-open connection made room")       \
     X(TcpEditRefused, "tcp.edit-refused",                                                        \
       "segments with TCP-MD5 or TCP-AO can't be edited")                                        \
+    X(TcpPickedUp, "tcp.picked-up", "a connection without a SYN is followed from here on")        \
+    X(PolicyMoved, "policy.moved", "a connection moved from an older policy to the newest")       \
+    X(TcpEditLost, "tcp.edit-lost", "a connection was being edited when the engine failed")        \
     X(TcpMidstream, "tcp.midstream", "a packet of an unknown connection passes untracked")        \
     X(StreamUnread, "stream.unread", "bytes behind a hole were never delivered")                  \
     X(HttpNotHttp, "http.not-http", "the bytes are not HTTP/1")                                   \

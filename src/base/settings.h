@@ -11,7 +11,7 @@
 
 namespace haka {
 
-enum class Midstream : std::uint8_t { Drop, Ignore };
+enum class Midstream : std::uint8_t { Drop, Ignore, Accept };
 enum class Normalise : std::uint8_t { Listened, All };
 // What happens when a limit is reached or a rule fails.
 enum class Exception : std::uint8_t { Drop, Pass, Reset, Bypass };
@@ -42,6 +42,8 @@ struct TcpSettings {
     Duration half_closed_timeout = kSecond * 120;
     Duration time_wait_timeout = kSecond * 60;
     Duration dropped_timeout = kSecond * 120;
+    // After a restart by a fault, midstream is `accept` for so long.
+    Duration midstream_after_restart = kSecond * 7440;
 };
 
 // Section [fragments]
@@ -120,6 +122,22 @@ struct ControlSettings {
     Duration timeout = kSecond * 10;     // A client's silence in the middle of something.
 };
 
+// Section [policy]
+struct PolicySettings {
+    std::uint32_t generations_max = 8;              // At work at a time: the newest and older ones.
+    Duration generation_deadline = kSecond * 3600;  // A connection's stay with an older one.
+};
+
+// Section [supervisor]
+struct SupervisorSettings {
+    bool enabled = true;     // Live: a process that starts the worker process again after a fault.
+    bool fail_open = false;  // While none runs, frames pass unlooked between the two interfaces.
+    std::uint32_t rule_faults_max = 3;          // A rule that ends the process so often within ...
+    Duration rule_faults_time = kSecond * 600;  // ... that is off from then on.
+    std::uint32_t last_packets = 128;           // Of each worker, kept for the case of a fault.
+    std::string captures = "/var/tmp";          // The folder that they are written into.
+};
+
 struct Settings {
     TcpSettings tcp;
     FragmentSettings fragments;
@@ -129,6 +147,8 @@ struct Settings {
     NfqueueSettings nfqueue;
     HttpSettings http;
     ControlSettings control;
+    PolicySettings policy;
+    SupervisorSettings supervisor;
     ChecksumMode checksums = ChecksumMode::Auto;
     bool pass_through = false;
     bool eve_ipv6_compress = false;  // [eve] ipv6_compress

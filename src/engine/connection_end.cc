@@ -2,6 +2,7 @@
 // Tested by: worker_test.cc
 #include <algorithm>
 
+#include "engine/black_box.h"
 #include "engine/worker.h"
 #include "wire/build.h"
 
@@ -68,8 +69,11 @@ void Worker::run_due() {
 void Worker::pass_time(Instant now, Journal& journal) {
     journal_ = &journal;
     now_ = now;
-    context_.now = wall_time(now).ns;
+    context_->now = wall_time(now).ns;
     item_ = nullptr;
+    if (policies_.size() > 1) {
+        let_go_of_policies();
+    }
     run_due();
     journal_->commit();
     journal_ = nullptr;
@@ -77,7 +81,12 @@ void Worker::pass_time(Instant now, Journal& journal) {
 
 Instant Worker::wakes_at() const {
     const Instant undecided = undecided_.empty() ? kNever : undecided_.top().at;
-    return std::min({timers_.wakes_at(), shaper_.wakes_at(), fragments_.wakes_at(), undecided});
+    Instant policy = kNever;
+    for (std::size_t i = 0; i + 1 < policies_.size(); ++i) {
+        policy = std::min(policy, policies_[i]->deadline);
+    }
+    return std::min(
+        {timers_.wakes_at(), shaper_.wakes_at(), fragments_.wakes_at(), undecided, policy});
 }
 
 // What the engine owes an end and nobody acknowledged in time.
@@ -90,9 +99,9 @@ void Worker::retransmit(Instant now) {
             continue;
         }
         order_ = {.packet = order.packet, .deadline = due.at.ns, .id = connection.id};
-        connection_ = &connection;
-        connection_decided_ = false;
-        (void)shaper_.retransmit(connection, listeners_->at(connection.listener), due, now);
+        if (resume(connection)) {
+            (void)shaper_.retransmit(connection, listeners_->at(connection.listener), due, now);
+        }
         connection_ = nullptr;
         if (!to_send_.empty() || !resets_.empty()) {
             send_pending();
@@ -108,26 +117,31 @@ void Worker::end(flow::Connection& connection, EndReason reason, Item* item) {
         return;
     }
     flow::Connection* const at_hand = connection_;
+    Policy* const policy_at_hand = policy_;
+    select(connection);
     connection_ = &connection;
     if (reason != EndReason::Dropped && connection.listener != flow::kNoIndex) {
         finish_streams(connection, item);
     }
     if (!connection.ended) {
         connection.ended = true;
+        count_out(connection);
         table_.leave_half_open(connection);
         summary_.count_end(reason);
         if (script_->listens(Hook::TcpConnectionEnd)) {
             begin_event(nullptr);
             lent_ = false;
             show_connection(connection, true);
-            context_.end_reason = static_cast<std::uint32_t>(reason);
+            context_->end_reason = static_cast<std::uint32_t>(reason);
             (void)finish_event(script_->run(Hook::TcpConnectionEnd), nullptr);
-            context_.has_connection = 0;
-            context_.connection = HAKA_NONE;
+            context_->has_connection = 0;
+            context_->connection = HAKA_NONE;
         }
         release_listener(connection);
         if (connection.script != flow::kNoIndex) {
-            script_->forget(connection.script);
+            for (const auto& policy : policies_) {  // Any of them may have touched it.
+                policy->script->forget(connection.script);
+            }
             haka_connection& shown = script_connections_[connection.script];
             shown.generation = shown.generation == UINT32_MAX ? 1 : shown.generation + 1;
             free_script_connections_.push_back(connection.script);
@@ -135,9 +149,13 @@ void Worker::end(flow::Connection& connection, EndReason reason, Item* item) {
         }
     }
     connection_ = at_hand == &connection ? nullptr : at_hand;
+    use(*policy_at_hand);
 }
 
 void Worker::forget(flow::Connection& connection) {
+    if (!connection.ended) {
+        count_out(connection);
+    }
     timers_.cancel(connection);
     by_state_.at(static_cast<std::size_t>(connection.state)) -= 1;
     table_.remove(connection);
@@ -153,6 +171,9 @@ void Worker::note_state(State before, State now) {
 void Worker::release_listener(flow::Connection& connection) {
     if (connection.listener == flow::kNoIndex) {
         return;
+    }
+    if (options_.black_box != nullptr && listeners_->at(connection.listener).edited) {
+        options_.black_box->forget_edited(connection.key);
     }
     for (const stream::StreamBuffer& buffer : listeners_->at(connection.listener).buffers) {
         if (buffer.known_behind_hole() != 0) {
@@ -203,9 +224,9 @@ bool Worker::resume_waiting(flow::Connection& connection, bool of_client) {
     begin_event(nullptr);
     lent_ = false;
     show_connection(connection, of_client);
-    context_.streams = listener.streams.data();
+    context_->streams = listener.streams.data();
     const bool going = finish_connection_event(script_->run(Hook::TcpConnectionUp), nullptr);
-    context_.streams = nullptr;
+    context_->streams = nullptr;
     return going;
 }
 
@@ -365,10 +386,13 @@ void Worker::finish(Journal& journal) {
     order_ = {.packet = UINT64_MAX, .deadline = 1, .id = options_.index};
     alerts_ = 0;
     if (!fatal_) {
-        begin_event(nullptr);
-        (void)finish_event(script_->run_exit(), nullptr);
-        if (!to_send_.empty()) {
-            send_pending();
+        for (const auto& policy : policies_) {
+            use(*policy);
+            begin_event(nullptr);
+            (void)finish_event(script_->run_exit(), nullptr);
+            if (!to_send_.empty()) {
+                send_pending();
+            }
         }
     }
     const std::uint64_t unsent = slots_.free_kept();  // Pushed into a stream and never popped.

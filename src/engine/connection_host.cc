@@ -3,6 +3,7 @@
 // Tested by: worker_test.cc
 #include <algorithm>
 
+#include "engine/black_box.h"
 #include "engine/worker.h"
 #include "wire/segment.h"
 
@@ -35,7 +36,9 @@ std::uint32_t Worker::touch(flow::Connection& connection) {
         slot = static_cast<std::uint32_t>(script_connections_.size());
         script_connections_.push_back({});
         script_connections_.back().generation = 1;
-        context_.connections = script_connections_.data();
+        for (const auto& policy : policies_) {
+            policy->context.connections = script_connections_.data();
+        }
     } else {
         slot = free_script_connections_.back();
         free_script_connections_.pop_back();
@@ -84,7 +87,7 @@ int Worker::connection_new(std::uint32_t slot, std::uint32_t& connection) {
     if (options_.settings.pass_through) {
         return HAKA_PASS_THROUGH;
     }
-    if (slot != 0 || item_ == nullptr || !connections_on_) {
+    if (slot != 0 || item_ == nullptr || !policy_->connections_on) {
         return HAKA_NOT_A_PACKET;
     }
     Item& item = *item_;
@@ -122,10 +125,10 @@ int Worker::decide(DecisionKind kind, std::uint32_t slot) {
     decisions_.push_back({.kind = kind,
                           .index = connection->index,
                           .id = connection->id,
-                          .rule = context_.rule,
+                          .rule = context_->rule,
                           .reason = Event::Rule});
-    if (connection == connection_ && context_.has_connection != 0) {
-        context_.ended = 1;
+    if (connection == connection_ && context_->has_connection != 0) {
+        context_->ended = 1;
     }
     return HAKA_OK;
 }
@@ -148,7 +151,7 @@ int Worker::stream_edit(std::uint32_t half, double at, std::uint32_t erase,
         return HAKA_PASS_THROUGH;
     }
     if (connection_ == nullptr || connection_->listener == flow::kNoIndex ||
-        context_.streams == nullptr || half > 3) {
+        context_->streams == nullptr || half > 3) {
         return HAKA_NO_STREAM;
     }
     if (half > 1) {
@@ -185,10 +188,13 @@ int Worker::stream_edit(std::uint32_t half, double at, std::uint32_t erase,
     if (!lane.outlet.edit(offset, erase, as_bytes(insert), tcp.edits_max)) {
         return HAKA_NO_STREAM_MEMORY;
     }
+    if (!listener.edited && options_.black_box != nullptr) {
+        options_.black_box->note_edited(connection.key);
+    }
     listener.edited = true;
     other_edited_ = other_edited_ || other;
     listeners_->follow_edit(listener, half,
-                            {.editor = context_.cursor,
+                            {.editor = context_->cursor,
                              .at = at,
                              .erased = static_cast<double>(erase),
                              .inserted = static_cast<double>(insert.size())});

@@ -62,7 +62,7 @@ void Worker::depart(Item& item, flow::Connection* connection) {
         depart_fragments(item, connection);
         return;
     }
-    if (!item.dropped && has_down_hooks_) {
+    if (!item.dropped && policy_->has_down_hooks) {
         run_down_hooks(item, connection);
     }
     account(item);
@@ -95,7 +95,7 @@ bool Worker::let_out(Item& item, flow::Connection* connection) {
 void Worker::depart_fragments(Item& joined, flow::Connection* connection) {
     const std::span<const Frame> originals =
         joined.joined ? fragments_.originals() : std::span<const Frame>(&joined.frame, 1);
-    if (!joined.dropped && has_down_hooks_) {
+    if (!joined.dropped && policy_->has_down_hooks) {
         run_transport_down_hooks(joined, connection);
     }
     flow::Recut cut;
@@ -116,7 +116,7 @@ void Worker::depart_fragments(Item& joined, flow::Connection* connection) {
         fragment.dropped = joined.dropped;
         fragment.reason = joined.reason;
         fragment.rule = joined.rule;
-        if (!fragment.dropped && has_down_hooks_) {
+        if (!fragment.dropped && policy_->has_down_hooks) {
             lent_ = false;
             run_network_down_hooks(fragment);
         }
@@ -173,8 +173,8 @@ void Worker::account(const Item& item) {
         summary_.count_drop(item.reason);
         const bool by_rule = item.reason == Event::Rule || item.reason == Event::RuleError ||
                              item.reason == Event::LuaMemory;
-        if (by_rule && item.rule < drops_by_rule_.size()) {
-            drops_by_rule_[item.rule] += 1;
+        if (by_rule && item.rule < policy_->drops_by_rule.size()) {
+            policy_->drops_by_rule[item.rule] += 1;
         }
         if (!options_.settings.pass_through) {
             return;

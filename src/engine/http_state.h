@@ -8,6 +8,7 @@
 //     `-> Discard                        behind respond(): nothing of this direction leaves
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -117,6 +118,16 @@ struct HttpState {
     std::uint64_t answered = 0;  // How many were.
     bool revisit = false;        // The direction that isn't at hand may go on.
     std::string answer_head;     // Of the response that passes, for EVE.
+
+    // Only this knows how a message goes on that a rule has begun to change or has answered.
+    [[nodiscard]] bool is_rewriting() const {
+        const auto rewrites = [](const HttpSide& side) {
+            return side.phase == HttpSide::Phase::Discard ||
+                   (side.body != nullptr && side.body->output != HttpBody::Output::None);
+        };
+        return std::ranges::any_of(sides, rewrites) ||
+               std::ranges::any_of(asked, [](const HttpAsked& each) { return each.responded; });
+    }
 };
 
 }  // namespace haka::engine

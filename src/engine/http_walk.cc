@@ -10,8 +10,9 @@ using http::Framing;
 using script::Hook;
 using Phase = HttpSide::Phase;
 
-void HttpWalk::set_up(const Setup& setup) {
+void HttpWalk::set_up(const Setup& setup, haka_context& context) {
     setup_ = setup;
+    context_ = &context;
 }
 
 ByteView HttpWalk::rest(std::size_t half) const {

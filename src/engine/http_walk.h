@@ -60,10 +60,10 @@ public:
     };
 
     // All of them must outlive this.
-    HttpWalk(const Settings& settings, haka_context& context, stream::StreamMemory& memory,
-             Ground& ground)
-        : settings_(&settings), context_(&context), memory_(&memory), ground_(&ground) {}
-    void set_up(const Setup& setup);
+    HttpWalk(const Settings& settings, stream::StreamMemory& memory, Ground& ground)
+        : settings_(&settings), memory_(&memory), ground_(&ground) {}
+    // The rules that are at work from here on; their context must outlive that.
+    void set_up(const Setup& setup, haka_context& context);
 
     // New bytes of a direction, or its end, behind the rules; its streams are presented. False: the
     // connection was decided.
@@ -162,7 +162,7 @@ private:
     int reframe_head(std::uint32_t which, HttpBody::Output output);
 
     const Settings* settings_;
-    haka_context* context_;
+    haka_context* context_ = nullptr;
     stream::StreamMemory* memory_;
     Ground* ground_;
     Setup setup_;

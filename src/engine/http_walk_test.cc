@@ -23,7 +23,7 @@ protected:
         for (const Hook hook : hooks) {
             setup.hooks |= 1U << static_cast<unsigned>(hook);
         }
-        walk_.set_up(setup);
+        walk_.set_up(setup, context_);
     }
     // More bytes of a direction; false: the connection was decided.
     bool say(bool of_client, std::string_view bytes) {
@@ -57,7 +57,7 @@ protected:
     haka_context context_{};
     stream::StreamMemory memory_{settings_.tcp};
     Listener listener_{memory_};
-    HttpWalk walk_{settings_, context_, memory_, *this};
+    HttpWalk walk_{settings_, memory_, *this};
     std::vector<Hook> ran_;
     std::vector<Event> told_;
     std::vector<std::string> logged_;

@@ -19,7 +19,7 @@ double moved(double place, const CursorEdit& edit, bool before) {
 
 }  // namespace
 
-std::uint32_t Listeners::add() {
+std::uint32_t Listeners::add(const std::vector<bool>& is_readonly) {
     std::uint32_t index = 0;
     if (free_.empty()) {
         index = static_cast<std::uint32_t>(places_.size());
@@ -29,11 +29,7 @@ std::uint32_t Listeners::add() {
         free_.pop_back();
     }
     auto listener = std::make_unique<Listener>(*memory_);
-    listener->cursors.assign(
-        std::size_t{2} * cursor_count_,
-        haka_cursor{.position = 0, .mark = -1, .tail = -1, .gap = 0, .limit = 0});
-    listener->streams[0].cursors = listener->cursors.data();
-    listener->streams[1].cursors = listener->cursors.data() + cursor_count_;
+    restart(*listener, is_readonly);
     places_[index] = std::move(listener);
     return index;
 }
@@ -43,7 +39,18 @@ void Listeners::remove(std::uint32_t index) {
     free_.push_back(index);
 }
 
-void Listeners::present(Listener& listener, std::size_t half) const {
+void Listeners::restart(Listener& listener, const std::vector<bool>& is_readonly) {
+    const auto cursors = static_cast<std::uint32_t>(is_readonly.size());
+    listener.is_readonly = &is_readonly;
+    listener.cursor_count = cursors;
+    listener.cursors.assign(
+        std::size_t{2} * cursors,
+        haka_cursor{.position = 0, .mark = -1, .tail = -1, .gap = 0, .limit = 0});
+    listener.streams[0].cursors = listener.cursors.data();
+    listener.streams[1].cursors = listener.cursors.data() + cursors;
+}
+
+void Listeners::present(Listener& listener, std::size_t half) {
     for (std::size_t i = 0; i < 2; ++i) {
         const stream::StreamBuffer& buffer = listener.buffers.at(i);
         haka_stream& stream = listener.streams.at(i);
@@ -54,13 +61,13 @@ void Listeners::present(Listener& listener, std::size_t half) const {
         stream.base =
             static_cast<double>(lane != nullptr ? lane->outlet.shown_begin() : buffer.begin());
         stream.eof = buffer.eof() ? 1 : 0;
-        for (std::uint32_t cursor = 0; cursor < cursor_count_; ++cursor) {
+        for (std::uint32_t cursor = 0; cursor < listener.cursor_count; ++cursor) {
             stream.cursors[cursor].limit = stream.base + stream.size;
         }
     }
     const auto lost = static_cast<double>(listener.buffers.at(half).take_gap());
     haka_stream& stream = listener.streams.at(half);
-    for (std::uint32_t i = 0; i < cursor_count_; ++i) {
+    for (std::uint32_t i = 0; i < listener.cursor_count; ++i) {
         haka_cursor& cursor = stream.cursors[i];
         cursor.gap += lost;
         cursor.position = std::max(cursor.position, stream.base);
@@ -91,27 +98,27 @@ void move_cursors(const haka_stream& stream, std::uint32_t count, const CursorEd
     }
 }
 
-Listeners::Wanted Listeners::settle(Listener& listener, std::size_t half) const {
+Listeners::Wanted Listeners::settle(Listener& listener, std::size_t half) {
     haka_stream& stream = listener.streams.at(half);
     double shown = stream.base + stream.size;
     double held = shown;
-    for (std::uint32_t i = 0; i < cursor_count_; ++i) {
+    for (std::uint32_t i = 0; i < listener.cursor_count; ++i) {
         const double wanted = settle_cursor(stream.cursors[i]);
         shown = std::min(shown, wanted);
-        held = is_readonly_[i] ? held : std::min(held, wanted);
+        held = (*listener.is_readonly)[i] ? held : std::min(held, wanted);
     }
     return {.held = static_cast<std::uint64_t>(std::max(held, stream.base)),
             .shown = static_cast<std::uint64_t>(std::max(shown, stream.base))};
 }
 
-void Listeners::follow_edit(Listener& listener, std::size_t half, const CursorEdit& edit) const {
+void Listeners::follow_edit(Listener& listener, std::size_t half, const CursorEdit& edit) {
     haka_stream& stream = listener.streams.at(half);
     const stream::Outlet& outlet = listener.lanes.at(half)->outlet;
     const ByteView view = outlet.shown();
     stream.data = view.data();
     stream.size = static_cast<std::uint32_t>(view.size());
     stream.base = static_cast<double>(outlet.shown_begin());
-    move_cursors(stream, cursor_count_, edit);
+    move_cursors(stream, listener.cursor_count, edit);
 }
 
 }  // namespace haka::engine

@@ -24,7 +24,11 @@ struct Listener {
     std::array<std::unique_ptr<Lane>, 2> lanes;  // Grade edit, as long as it needs one.
     std::array<haka_stream, 4> streams{};        // [2] and [3]: bodies of HTTP messages.
     std::unique_ptr<HttpState> http;             // Of a connection with that dissector.
-    std::vector<haka_cursor> cursors;            // All of direction 0, then all of direction 1.
+    // For each direction one a stream rule and one for the connection's dissector; all of direction
+    // 0, then all of direction 1.
+    std::vector<haka_cursor> cursors;
+    std::uint32_t cursor_count = 0;                  // Of a direction.
+    const std::vector<bool>* is_readonly = nullptr;  // By cursor.
     // The newest that each end has sent, for what is sent in its name.
     std::array<std::uint32_t, 2> timestamps{};
     // File: a hole that the receiver has acknowledged, and how many packets the connection had
@@ -66,36 +70,34 @@ void move_cursors(const haka_stream& stream, std::uint32_t count, const CursorEd
 
 class Listeners {
 public:
-    // `memory` must outlive this. In each direction there is a cursor for each stream rule, and one
-    // for the connection's dissector; `is_readonly` says of each whether it promised not to change
-    // the stream.
-    Listeners(stream::StreamMemory& memory, std::vector<bool> is_readonly)
-        : memory_(&memory),
-          is_readonly_(std::move(is_readonly)),
-          cursor_count_(static_cast<std::uint32_t>(is_readonly_.size())) {}
+    // `memory` must outlive this.
+    explicit Listeners(stream::StreamMemory& memory) : memory_(&memory) {}
 
-    [[nodiscard]] std::uint32_t add();
+    // In each direction there is a cursor for each stream rule, and one for the connection's
+    // dissector; `is_readonly` says of each whether it promised not to change the stream. It must
+    // stay until the listener is restarted or removed.
+    [[nodiscard]] std::uint32_t add(const std::vector<bool>& is_readonly);
     [[nodiscard]] Listener& at(std::uint32_t index) { return *places_[index]; }
     void remove(std::uint32_t index);
     [[nodiscard]] std::size_t count() const { return places_.size() - free_.size(); }
 
     // Shows both directions' bytes to Lua; cursors that lie before them move up.
-    void present(Listener& listener, std::size_t half) const;
+    static void present(Listener& listener, std::size_t half);
     // The rule of cursor `editor` put `inserted` bytes in the place of `erased` ones at `at`.
     // All cursors of that direction follow, and its bytes are shown anew.
-    void follow_edit(Listener& listener, std::size_t half, const CursorEdit& edit) const;
+    static void follow_edit(Listener& listener, std::size_t half, const CursorEdit& edit);
     // Offsets from which on bytes are still wanted.
     struct Wanted {
         std::uint64_t held = UINT64_MAX;   // By rules that may change them: they can't leave yet.
         std::uint64_t shown = UINT64_MAX;  // By any rule. Not behind `held`.
     };
     // After a hook: moves each cursor of `half` to where it may stay.
-    Wanted settle(Listener& listener, std::size_t half) const;
+    static Wanted settle(Listener& listener, std::size_t half);
+    // Other rules take over: each has a cursor, which has let go of nothing and holds nothing.
+    static void restart(Listener& listener, const std::vector<bool>& is_readonly);
 
 private:
     stream::StreamMemory* memory_;
-    std::vector<bool> is_readonly_;
-    std::uint32_t cursor_count_;
     std::vector<std::unique_ptr<Listener>> places_;
     std::vector<std::uint32_t> free_;
 };

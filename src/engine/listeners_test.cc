@@ -26,8 +26,9 @@ protected:
 
     TcpSettings settings_;
     stream::StreamMemory memory_{settings_};
-    Listeners listeners_{memory_, {false, false}};
-    Listener& at_ = listeners_.at(listeners_.add());
+    std::vector<bool> is_readonly_{false, false};
+    Listeners listeners_{memory_};
+    Listener& at_ = listeners_.at(listeners_.add(is_readonly_));
 };
 
 TEST_F(ListenersTest, GivesEachDirectionItsOwnCursors) {
@@ -37,12 +38,12 @@ TEST_F(ListenersTest, GivesEachDirectionItsOwnCursors) {
 }
 
 TEST_F(ListenersTest, UsesPlacesAgainAndLeavesTheOthersWhereTheyAre) {
-    const std::uint32_t second = listeners_.add();
-    const std::uint32_t third = listeners_.add();
+    const std::uint32_t second = listeners_.add(is_readonly_);
+    const std::uint32_t third = listeners_.add(is_readonly_);
     Listener* place = &listeners_.at(third);
     listeners_.at(second).cursors.front().position = 9;
     listeners_.remove(second);
-    EXPECT_EQ(listeners_.add(), second);
+    EXPECT_EQ(listeners_.add(is_readonly_), second);
     EXPECT_EQ(listeners_.at(second).cursors.front().position, 0);
     EXPECT_EQ(&listeners_.at(third), place);
 }

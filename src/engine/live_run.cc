@@ -2,10 +2,12 @@
 #include "engine/live_run.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 
 #include "capture/nfqueue.h"
 #include "capture/packet_pair.h"
+#include "engine/black_box.h"
 #include "engine/loading.h"
 #include "engine/worker_options.h"
 
@@ -103,12 +105,22 @@ std::string LiveRun::open_parts() {
         workers_.push_back(std::make_unique<LiveWorker>(std::move(parts[i])));
     }
     watch_.emplace(std::move(watched), adapted.settings.lua);
+    reload_.emplace(
+        workers_, std::chrono::nanoseconds((adapted.settings.lua.rule_timeout * kLoadPatience).ns));
     return {};
 }
 
 std::string LiveRun::open_files() {
     if (!options_.output.empty()) {
-        auto writer = capture::FileWriter::open(options_.output);
+        // Another file after each restart: what was written before stays.
+        const std::filesystem::path path(options_.output);
+        const std::string name =
+            options_.restarts == 0
+                ? options_.output
+                : (path.parent_path() / fmt::format("{}-{}{}", path.stem().string(),
+                                                    options_.restarts, path.extension().string()))
+                      .string();
+        auto writer = capture::FileWriter::open(name);
         if (writer.writer == nullptr) {
             return writer.error;
         }
@@ -116,7 +128,9 @@ std::string LiveRun::open_files() {
         writer_->describe(interfaces_);
     }
     if (!options_.eve.empty() && options_.eve != "-") {
-        auto sink = capture::FileSink::open(options_.eve);
+        const auto start = options_.restarts == 0 ? capture::FileSink::Start::Empty
+                                                  : capture::FileSink::Start::Append;
+        auto sink = capture::FileSink::open(options_.eve, start);
         if (sink.sink == nullptr) {
             return fmt::format("{}: {}", options_.eve, sink.error);
         }
@@ -158,6 +172,9 @@ RunOutcome LiveRun::go() {
     for (const auto& worker : workers_) {
         threads_.emplace_back([&live = *worker] { live.run(); });
     }
+    if (options_.black_box != nullptr) {
+        options_.black_box->note_open();
+    }
     if (!options_.quiet) {
         tell(fmt::format("live on {} with {} worker{}; Ctrl-C ends it", name_of(options_),
                          workers_.size(), workers_.size() == 1 ? "" : "s"));
@@ -186,6 +203,11 @@ void LiveRun::turn() {
         reopened_ = asked;
         reopen_files();
     }
+    if (const int asked = stop_.reload.load(); asked != reloaded_) {
+        reloaded_ = asked;
+        reload();
+    }
+    look_at_reload();
     look_at_rules();
     if (on_turn_) {
         on_turn_();
@@ -228,6 +250,29 @@ void LiveRun::stop_workers() {
     }
 }
 
+void LiveRun::reload(std::function<void(const LiveReload::Result&)> done) {
+    if (done) {
+        reload_done_.push_back(std::move(done));
+    }
+    reload_->ask(Clock::now());
+}
+
+void LiveRun::look_at_reload() {
+    const auto result = reload_->look(Clock::now());
+    if (!result) {
+        return;
+    }
+    if (result->error.empty()) {
+        tell(fmt::format("policy {} reloaded: generation {}", options_.policy, result->generation));
+    } else {
+        tell(fmt::format("the policy could not be reloaded, generation {} goes on: {}",
+                         result->generation, result->error));
+    }
+    for (const auto& done : std::exchange(reload_done_, {})) {
+        done(*result);
+    }
+}
+
 void LiveRun::look_at_rules() {
     if (const auto hang = watch_->look(Clock::now(), stopping_since_)) {
         abandon(*hang);
@@ -248,6 +293,11 @@ void LiveRun::abandon(const RuleWatch::Hang& hung) {
     };
     while (others_run() && Clock::now() < until) {
         std::this_thread::sleep_for(kStopLook);
+    }
+    if (options_.black_box != nullptr && !stop_.requested.load()) {
+        options_.black_box->note_fault({.worker = static_cast<std::uint32_t>(hung.worker),
+                                        .rule = hung.rule,
+                                        .what = hung.what});
     }
     fail(hung.what);
     outcome_.must_abandon = true;
@@ -311,6 +361,7 @@ void LiveRun::finish() {
         fail(fmt::format("{}; {} packets and events that came later are not written",
                          merger_->problem(), merger_->unwritten()));
     }
+    outcome_.must_abandon = outcome_.must_abandon || reload_->hangs();
     outcome_.summary.wall_seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     outcome_.summary.cpu_seconds = cpu_seconds();
 }

@@ -12,6 +12,7 @@
 
 #include "capture/file_sink.h"
 #include "capture/file_writer.h"
+#include "engine/live_reload.h"
 #include "engine/live_worker.h"
 #include "engine/merger.h"
 #include "engine/rule_watch.h"
@@ -28,6 +29,8 @@ public:
     [[nodiscard]] bool open();
     // Called by go()'s thread some 50 times a second.
     void set_on_turn(std::function<void()> on_turn) { on_turn_ = std::move(on_turn); }
+    // From go()'s thread: the policy's file is loaded anew. `done` is told what came of it.
+    void reload(std::function<void(const LiveReload::Result&)> done = {});
     // Until the end; once.
     [[nodiscard]] RunOutcome go();
 
@@ -47,6 +50,7 @@ private:
     void abandon(const RuleWatch::Hang& hung);
     void stop_workers();
     void reopen_files();
+    void look_at_reload();
     void finish();
     [[nodiscard]] bool is_any_running() const;
     void fail(const std::string& line);
@@ -61,12 +65,15 @@ private:
     std::unique_ptr<capture::FileSink> eve_;
     std::unique_ptr<Merger> merger_;
     std::optional<RuleWatch> watch_;
+    std::optional<LiveReload> reload_;
+    std::vector<std::function<void(const LiveReload::Result&)>> reload_done_;
     std::function<void()> on_turn_;
     std::vector<std::uint8_t> records_;
     Clock::time_point start_;
     Clock::time_point flushed_;
     std::optional<Clock::time_point> stopping_since_;
     int reopened_ = 0;
+    int reloaded_ = 0;
     bool told_lost_ = false;
     bool told_problem_ = false;
     RunOutcome outcome_;

@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "engine/fault_note.h"
+
 namespace haka::engine {
 namespace {
 
@@ -46,6 +48,7 @@ LiveWorker::Clocks LiveWorker::read_clocks() {
 }
 
 void LiveWorker::run() {
+    const FaultNote note(*worker_, worker_->index());
     while (!stop_.load(std::memory_order_relaxed) && !worker_->is_fatal() &&
            source_->failure().empty()) {
         if (has_tasks_.load(std::memory_order_acquire)) {

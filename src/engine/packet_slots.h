@@ -19,7 +19,7 @@ class PacketSlots {
 public:
     explicit PacketSlots(std::uint32_t packets_max);
 
-    [[nodiscard]] haka_packet* data() { return slots_.get(); }
+    [[nodiscard]] haka_packet* data() const { return slots_.get(); }
     [[nodiscard]] haka_packet& at(std::uint32_t slot) { return slots_[slot]; }
 
     // Points slot 0 at `item`'s bytes. What a rule changes there is read back from the slot.

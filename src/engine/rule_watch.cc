@@ -19,13 +19,17 @@ RuleWatch::Hang RuleWatch::hang(std::size_t index, const std::string& what) cons
     Worker& worker = *workers_[index];
     const Worker::AtWork at_work = worker.at_work();
     const auto& rules = worker.script().rules();
+    std::string name;
     std::string who = fmt::format("packet {}", at_work.packet);
     if (at_work.rule != 0 && at_work.rule < rules.size()) {
         const script::RuleInfo& rule = rules[at_work.rule];
+        name = rule.name;
         who = fmt::format("rule \"{}\" ({}) on packet {}", rule.name, rule.place, at_work.packet);
     }
-    return {
-        .worker = index, .packet = at_work.packet, .what = fmt::format(fmt::runtime(what), who)};
+    return {.worker = index,
+            .packet = at_work.packet,
+            .rule = std::move(name),
+            .what = fmt::format(fmt::runtime(what), who)};
 }
 
 std::optional<RuleWatch::Hang> RuleWatch::look(Clock::time_point now,

@@ -26,6 +26,7 @@ public:
     struct Hang {
         std::size_t worker = 0;
         std::uint64_t packet = 0;
+        std::string rule;  // Its name; empty: none is known.
         std::string what;  // Which rule, on which packet, what is wrong.
     };
     // `stopping_since`: when the run was asked to stop, if it was.

@@ -21,6 +21,8 @@
 
 namespace haka::engine {
 
+class BlackBox;
+
 // Live traffic in the place of a file.
 struct LiveInput {
     std::string interface;               // -i; empty: none.
@@ -46,6 +48,9 @@ struct RunOptions {
     report::ConsoleStyle log_style;  // Of log lines.
     // Live: as if the packets came just now and their ends could still hear us. For tests.
     stream::Mode mode = stream::Mode::File;
+    // Live, with a supervisor:
+    BlackBox* black_box = nullptr;  // What it reads after a fault; outlives the run.
+    std::uint32_t restarts = 0;     // So many worker processes have ended by a fault before.
 };
 
 // Where text goes; each is called from the calling thread only, with whole lines. They return false
@@ -64,6 +69,7 @@ struct Sinks {
 struct StopFlag {
     std::atomic<int> requested{0};
     std::atomic<int> reopen{0};  // Live: 1 asks for files to be opened anew by their names.
+    std::atomic<int> reload{0};  // Live: one more asks for the policy to be loaded anew.
 };
 
 struct RunOutcome {

@@ -37,7 +37,9 @@ Lane& Shaper::lane_of(const flow::Connection& connection, Listener& listener, bo
         const std::uint64_t left = std::max(listener.left.at(of_client ? 0 : 1), buffer.begin());
         lane = std::make_unique<Lane>(
             *memory_, buffer,
-            stream::Outlet::Receiver{.acked = half.acked, .window_end = half.window_end}, left);
+            stream::Outlet::Receiver{.acked = std::max(half.acked, buffer.start()),
+                                     .window_end = half.window_end},
+            left);
     }
     return *lane;
 }
@@ -65,6 +67,9 @@ void Shaper::read_answer(const flow::Connection& connection, Listener& listener,
         // The FIN's place, or one that was never sent: the state machine refuses it.
         const bool fin = lane->fin_sent && output == outlet.sent() + 1;
         input = fin ? half.fin_offset + 1 : half.sent_end + 2;
+        if (connection.midstream && half.fin_offset == UINT64_MAX) {
+            input = output - outlet.map().shift();  // It may have passed before.
+        }
     }
     segment.ack = to_seq(half.isn, input);
 }
@@ -199,7 +204,7 @@ bool Shaper::shape(Item& item, flow::Connection& connection, Listener& listener,
         }
         if (judgement.size != 0 || (segment.flags & kFin) != 0) {
             going = carry(scene, item, *mine, segment, judgement);
-            if (going && live() && connection.is_open()) {
+            if (going && live() && connection.takes_data()) {
                 const bool news = judgement.ack_advanced && !scene.left;
                 going = (!news || send_bare_ack(scene, *mine)) &&
                         answer_sender(scene, *mine, judgement);

@@ -55,6 +55,9 @@ bool Shaper::carry(Scene& scene, Item& item, Lane& lane, const Segment& segment,
         lane.carried_out = lane.outlet.sent();
         return let_out_as_is(scene, item, lane, from);
     }
+    if (end <= lane.input->start() && half.acked < end && !fin) {
+        return let_out_as_is(scene, item, lane, begin);  // From before it was picked up.
+    }
     if (end <= lane.carried && (!fin || lane.fin_sent)) {
         return send_again(scene, item, lane, segment, begin, end);
     }
@@ -204,7 +207,7 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         lane.carried_out = outlet.sent();
     }
     while (true) {
-        if (!scene.connection.is_open()) {
+        if (!scene.connection.takes_data()) {
             break;  // Data before the handshake's end would be refused.
         }
         const std::uint64_t sendable =

@@ -219,7 +219,8 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
             lent_ = false;
         }
     }
-    if (added.forgotten != 0 && lane == nullptr && !options_.settings.pass_through) {
+    const bool before_us = buffer.kept_begin() == buffer.start();
+    if (added.forgotten != 0 && !before_us && lane == nullptr && !options_.settings.pass_through) {
         empty_resend(item, connection, buffer, judgement, bytes);
     }
     if (lane == nullptr && judgement.offset > buffer.end() && may_edit(connection)) {
@@ -283,7 +284,8 @@ void Worker::empty_resend(Item& item, flow::Connection& connection,
 // its data by some packets, so only an old hole is closed. False: the connection was decided.
 bool Worker::close_lost_hole(Item* item, flow::Connection& connection, bool of_client,
                              HoleRule rule) {
-    if (options_.mode == stream::Mode::Live) {
+    const bool live = options_.mode == stream::Mode::Live;
+    if (live && !connection.midstream) {
         return true;  // Such an ACK was not believed.
     }
     Listener& listener = listeners_->at(connection.listener);
@@ -299,7 +301,14 @@ bool Worker::close_lost_hole(Item* item, flow::Connection& connection, bool of_c
     if (seen.since == 0 || seen.at != buffer.end()) {
         seen = {.since = packets, .at = buffer.end()};
     }
-    if (rule == HoleRule::WhenOld &&
+    if (live && connection.packets.at(half) == 0 && listener.lanes.at(half) == nullptr &&
+        !buffer.owns_memory()) {
+        seen = {};
+        buffer.begin_at(connection.half(of_client).acked);  // It has not spoken itself so far.
+        return true;
+    }
+    // Live, these bytes passed before the connection was picked up.
+    if (rule == HoleRule::WhenOld && !live &&
         packets - seen.since < options_.settings.tcp.early_ack_packets) {
         return true;
     }
@@ -337,7 +346,7 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
         if (script_->listens(Hook::TcpConnectionUp)) {
             begin_event(item);
             show_connection(connection, of_client);
-            context_.streams = listener.streams.data();
+            context_->streams = listener.streams.data();
             status = script_->run(Hook::TcpConnectionUp);
             if (!finish_connection_event(status, item)) {
                 return false;
@@ -346,7 +355,7 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
         if (connection.dissector > kHttpDissector) {
             begin_event(item);
             show_connection(connection, of_client);
-            context_.streams = listener.streams.data();
+            context_->streams = listener.streams.data();
             status = script_->run_stream(dissectors_[connection.dissector]);
             if (!finish_connection_event(status, item)) {
                 return false;
@@ -355,7 +364,7 @@ bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
         if (listener.http != nullptr && !walk_http(item, connection, of_client)) {
             return false;
         }
-        context_.streams = nullptr;
+        context_->streams = nullptr;
         stream::StreamBuffer& buffer = listener.buffers.at(half);
         std::uint64_t gained = settle(connection, listener, of_client);
         if (!check_undecided(item, connection, listener, half)) {
@@ -460,10 +469,8 @@ void Worker::expire_undecided(Instant now) {
         }
         const Order order = order_;
         order_ = {.packet = order.packet, .deadline = due.at.ns, .id = connection.id};
-        connection_ = &connection;
-        connection_decided_ = false;
         const Exception hold = options_.settings.exceptions.hold;
-        if (refuse(nullptr, connection, Event::TcpHoldLimit, hold)) {
+        if (resume(connection) && refuse(nullptr, connection, Event::TcpHoldLimit, hold)) {
             push_both(connection);
         }
         connection_ = nullptr;

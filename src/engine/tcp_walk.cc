@@ -29,6 +29,20 @@ bool may_challenge(flow::Connection& connection, Instant now) {
     return std::exchange(connection.challenged, tick) != tick;
 }
 
+// To the receiver of `item`, about which nothing is known but this: an ACK far outside its window,
+// which it answers by one that says what it expects (RFC 9293, 3.10.7.4). That answer gets an exact
+// RST.
+output::Reset make_question(const Item& item, const wire::Segment& segment) {
+    constexpr std::uint32_t kFarBefore = 1U << 30;
+    const output::Head head = output::plain_head(output::head_of(item.frame, item.headers));
+    output::Reset question;
+    output::build_piece(
+        head, {.seq = segment.seq - kFarBefore, .ack_seq = segment.ack, .flags = wire::kAck}, {},
+        {}, question.bytes);
+    question.interface = item.frame.interface;
+    return question;
+}
+
 }  // namespace
 
 void Worker::walk_tcp(Item& item) {
@@ -37,7 +51,7 @@ void Worker::walk_tcp(Item& item) {
         return;
     }
     const bool is_tcp = item.headers.transport_ok && item.headers.protocol == wire::kProtocolTcp;
-    if (!connections_on_ || !is_tcp) {
+    if (!policy_->connections_on || !is_tcp) {
         depart(item, nullptr);
         return;
     }
@@ -50,6 +64,7 @@ void Worker::walk_tcp(Item& item) {
             return;
         }
     }
+    select(*connection);
     follow(item, *connection, segment);
 }
 
@@ -96,9 +111,11 @@ void Worker::translate_quote(Item& item) {
 
 // A segment of no connection: makes one of it, or decides the packet and returns nullptr.
 flow::Connection* Worker::open(Item& item, const wire::Segment& segment) {
-    if (stream::begins_connection(segment)) {
-        flow::Connection* connection = make_connection(item);
+    const bool begins = stream::begins_connection(segment);
+    if (begins || (takes_midstream() && stream::continues_connection(segment))) {
+        flow::Connection* connection = begins ? make_connection(item) : pick_up(item, segment);
         if (connection != nullptr) {
+            use(newest());
             return connection;
         }
         remark(Event::TcpTableFull, item, nullptr);
@@ -166,6 +183,8 @@ flow::Connection* Worker::make_connection(Item& item) {
     if (options_.mode == stream::Mode::Live) {
         note_link(item, *connection);
     }
+    connection->generation = newest().generation;
+    newest().connections += 1;
     summary_.connections += 1;
     by_state_.at(static_cast<std::size_t>(connection->state)) += 1;
     summary_.connections_peak = std::max<std::uint64_t>(summary_.connections_peak, table_.size());
@@ -243,9 +262,20 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
     if (judgement.handshake_completed) {
         table_.leave_half_open(connection);
     }
+    if (connection.midstream && connection.listener != flow::kNoIndex) {
+        hear_first(connection, judgement);
+    }
     if (fresh) {
         timers_.arm(connection, stream::deadline_of(connection, options_.settings.tcp));
-        if (!announce(item, connection)) {
+    }
+    if (fresh && connection.midstream && was_edited(connection)) {
+        (void)refuse(&item, connection, Event::TcpEditLost, Exception::Reset);
+        resets_.push_back(make_question(item, segment));
+        depart(item, &connection);
+        return;
+    }
+    if (fresh || connection.moved) {
+        if (!meet(item, connection)) {
             depart(item, &connection);
             return;
         }
@@ -261,10 +291,12 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
     if (connection.listener != flow::kNoIndex) {
         normalise(item, connection, segment);
     }
-    if (connection.listener == flow::kNoIndex || !listen(item, connection, segment, judgement)) {
+    if (connection.listener == flow::kNoIndex) {
         depart(item, &connection);
+    } else if (listeners_->at(connection.listener).buffers.at(from_client_ ? 0 : 1).start() == 0) {
+        pass(item, connection, segment, judgement);
     } else {
-        leave(item, connection, segment, judgement);
+        pass(item, connection, segment, cut_at_start(item, connection, judgement));
     }
     if (judgement.reset && !connection.ended) {
         end(connection, judgement.reason, nullptr);
@@ -283,6 +315,16 @@ void Worker::turn_away(Item& item, flow::Connection& connection, const wire::Seg
         Listener* const listener =
             connection.listener == flow::kNoIndex ? nullptr : &listeners_->at(connection.listener);
         (void)shaper_.challenge(item, connection, listener, from_client_, now_);
+    }
+}
+
+// A segment of a connection that somebody listens to.
+void Worker::pass(Item& item, flow::Connection& connection, const wire::Segment& segment,
+                  const stream::Judgement& judgement) {
+    if (listen(item, connection, segment, judgement)) {
+        leave(item, connection, segment, judgement);
+    } else {
+        depart(item, &connection);
     }
 }
 
@@ -310,20 +352,14 @@ void Worker::repeat_reset(const Item& item, flow::Connection& connection,
     resets_.push_back(std::move(reset));
 }
 
-// tcp-connection-new, then whether anybody listens; false: refused.
+// tcp-connection-new; false: refused.
 bool Worker::announce(Item& item, flow::Connection& connection) {
     if (script_->listens(Hook::TcpConnectionNew)) {
         begin_event(&item);
-        show_connection(connection, true);
+        show_connection(connection, from_client_);
         const RunStatus status = script_->run(Hook::TcpConnectionNew);
         if (!finish_connection_event(status, &item) || item.dropped) {
             return false;
-        }
-    }
-    if (is_listened(connection)) {
-        connection.listener = listeners_->add();
-        if (connection.dissector == kHttpDissector && http_on_) {
-            listeners_->at(connection.listener).http = std::make_unique<HttpState>(stream_memory_);
         }
     }
     return true;
@@ -331,15 +367,15 @@ bool Worker::announce(Item& item, flow::Connection& connection) {
 
 bool Worker::is_listened(const flow::Connection& connection) const {
     return script_->stream_rules() != 0 || connection.dissector > kHttpDissector ||
-           (connection.dissector == kHttpDissector && http_on_) ||
+           (connection.dissector == kHttpDissector && policy_->http_on) ||
            options_.settings.tcp.normalise == Normalise::All;
 }
 
 // Puts the connection at hand before Lua.
 void Worker::show_connection(const flow::Connection& connection, bool from_client) {
-    context_.has_connection = 1;
-    context_.connection = connection.script == flow::kNoIndex ? HAKA_NONE : connection.script;
-    context_.direction = from_client ? 1 : 0;
+    context_->has_connection = 1;
+    context_->connection = connection.script == flow::kNoIndex ? HAKA_NONE : connection.script;
+    context_->direction = from_client ? 1 : 0;
 }
 
 // As finish_event(), for hooks whose failure concerns the connection. False: it was decided.
@@ -354,8 +390,8 @@ bool Worker::finish_connection_event(RunStatus status, Item* item) {
         status = RunStatus::Done;
     }
     (void)finish_event(status, item);
-    context_.has_connection = 0;
-    context_.connection = HAKA_NONE;
+    context_->has_connection = 0;
+    context_->connection = HAKA_NONE;
     return !connection_decided_ && !fatal_;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/black_box.h"
 #include "output/forge.h"
 #include "wire/segment.h"
 
@@ -18,9 +19,7 @@ Worker::Worker(const WorkerOptions& options)
       stream_memory_(options.settings.tcp),
       slots_(options.settings.lua.packets_max),
       shaper_(options_.settings.tcp, options.mode, stream_memory_, *this),
-      http_(options_.settings, context_, stream_memory_, *this) {
-    context_.packets = slots_.data();
-    context_.connection = HAKA_NONE;
+      http_(options_.settings, stream_memory_, *this) {
     eve_options_.ipv6 = options.settings.eve_ipv6_compress ? report::Ipv6Form::Compressed
                                                            : report::Ipv6Form::Expanded;
 }
@@ -29,36 +28,18 @@ Worker::~Worker() = default;
 
 Worker::Made Worker::make(const WorkerOptions& options) {
     std::unique_ptr<Worker> worker(new Worker(options));
-    Journal loading;  // What a policy says while it loads is told by run().
-    worker->journal_ = &loading;
-    auto loaded = script::Script::load(options.script, *worker, worker->context_);
-    worker->journal_ = nullptr;
-    if (loaded.script == nullptr) {
+    Policy::Loaded loaded = worker->prepare();
+    if (loaded.policy == nullptr) {
         return {nullptr, std::move(loaded.error), loaded.fatal};
     }
-    worker->script_ = std::move(loaded.script);
-    script::Script& script = *worker->script_;
-    worker->listeners_ =
-        std::make_unique<Listeners>(worker->stream_memory_, script.readonly_cursors());
-    for (const Hook down : {Hook::TcpConnectionDown, Hook::TcpDown, Hook::UdpDown, Hook::IcmpDown,
-                            Hook::Ipv4Down, Hook::Ipv6Down, Hook::RawDown}) {
-        worker->has_down_hooks_ = worker->has_down_hooks_ || script.listens(down);
-    }
-    worker->ipv4_on_ = !script.is_disabled("ipv4");
-    worker->ipv6_on_ = !script.is_disabled("ipv6");
-    worker->tcp_on_ = !script.is_disabled("tcp");
-    worker->connections_on_ = worker->tcp_on_ && !script.is_disabled("tcp-connection");
-    worker->http_on_ = !script.is_disabled("http");
-    worker->set_up_http();
-    worker->drops_by_rule_.resize(script.rules().size());
-    worker->rule_times_.resize(script.rules().size());
-    loading.commit();
-    loading.take(worker->loading_journal_);
+    worker->loading_journal_ = std::move(loaded.policy->loading_journal);
+    worker->listeners_ = std::make_unique<Listeners>(worker->stream_memory_);
+    worker->install(std::move(loaded.policy));
     return {std::move(worker), {}, false};
 }
 
 Worker::AtWork Worker::at_work() const {
-    return {.rule = __atomic_load_n(&context_.rule, __ATOMIC_RELAXED),
+    return {.rule = __atomic_load_n(&watched_.load()->context.rule, __ATOMIC_RELAXED),
             .packet = packet_at_work_.load(std::memory_order_relaxed)};
 }
 
@@ -95,6 +76,9 @@ void Worker::prepare(Item& item, const Frame& frame) {
 
 void Worker::walk(std::span<Frame> frames, Journal& journal, const std::atomic<bool>& stop) {
     journal_ = &journal;
+    if (policies_.size() > 1 && !frames.empty()) [[unlikely]] {
+        let_go_of_policies();
+    }
     while (!frames.empty() && !stop.load(std::memory_order_relaxed) && !fatal_) {
         const std::size_t count = std::min(frames.size(), kBatch);
         for (std::size_t i = 0; i < count; ++i) {
@@ -108,6 +92,9 @@ void Worker::walk(std::span<Frame> frames, Journal& journal, const std::atomic<b
         for (std::size_t i = 0; i < count && !fatal_; ++i) {
             tick(batch_.at(i).frame);
             if (batch_.at(i).owned) {
+                if (options_.black_box != nullptr) {
+                    options_.black_box->note_packet(options_.index, batch_.at(i).frame);
+                }
                 walk_item(batch_.at(i));
             }
             journal_->commit();
@@ -122,8 +109,8 @@ void Worker::tick(const Frame& frame) {
     now_.ns = frame.when.ns - wall_offset_.ns;
     order_ = {.packet = frame.number};
     alerts_ = 0;
-    context_.now = frame.when.ns;
-    context_.packet_number = frame.number;
+    context_->now = frame.when.ns;
+    context_->packet_number = frame.number;
     packet_at_work_.store(frame.number, std::memory_order_relaxed);
     run_due();
 }
@@ -150,6 +137,9 @@ void Worker::walk_item(Item& item) {
     connection_ = nullptr;
     connection_decided_ = false;
     lent_ = false;
+    if (policies_.size() > 1) [[unlikely]] {
+        select_for(item);
+    }
     if (item.headers.cut != 0) {
         remark(Event::FrameSnaplen, item, nullptr);
     }
@@ -180,7 +170,7 @@ void Worker::walk_item(Item& item) {
 }
 
 void Worker::walk_ip(Item& item) {
-    if (!(item.headers.ip_version == 4 ? ipv4_on_ : ipv6_on_)) {
+    if (!(item.headers.ip_version == 4 ? policy_->ipv4_on : policy_->ipv6_on)) {
         item.headers.transport_ok = false;  // Nothing behind it is known.
         depart(item, nullptr);
         return;
@@ -230,6 +220,9 @@ void Worker::walk_fragment(Item& item) {
     }
     item_ = &joined;
     lent_ = false;
+    if (policies_.size() > 1) [[unlikely]] {
+        select_for(joined);
+    }
     if (check_checksums(joined)) {
         walk_transport(joined);
     } else {
@@ -243,7 +236,7 @@ void Worker::walk_transport(Item& item) {
     Hook up = Hook::TcpUp;
     switch (headers.protocol) {
         case wire::kProtocolTcp:
-            if (headers.transport_ok && tcp_on_) {
+            if (headers.transport_ok && policy_->tcp_on) {
                 walk_tcp(item);
                 return;
             }
@@ -308,10 +301,10 @@ bool Worker::check_checksums(Item& item) {
 
 void Worker::begin_event(Item* item) {
     event_ = event_ == UINT32_MAX ? 1 : event_ + 1;
-    context_.event = event_;
-    context_.ended = 0;
-    __atomic_store_n(&context_.rule, 0U, __ATOMIC_RELAXED);  // at_work() may look just now.
-    context_.streams = nullptr;
+    context_->event = event_;
+    context_->ended = 0;
+    __atomic_store_n(&context_->rule, 0U, __ATOMIC_RELAXED);  // at_work() may look just now.
+    context_->streams = nullptr;
     if (slots_.has_loose()) {
         drop_loose_packets();
     }
@@ -364,7 +357,7 @@ void Worker::drop(Item& item, Event reason) const {
     }
     item.dropped = true;
     item.reason = reason;
-    item.rule = context_.rule;
+    item.rule = context_->rule;
 }
 
 }  // namespace haka::engine

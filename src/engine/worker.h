@@ -5,7 +5,8 @@
 // The walk of a packet is in worker.cc (layers), tcp_walk.cc (connections), stream_walk.cc (their
 // bytes), connection_end.cc (timers and ends), departure.cc (down hooks, what leaves); what Lua
 // asks for is in worker_host.cc and connection_host.cc, what it says in worker_report.cc. What
-// leaves in an edited connection is the Shaper's.
+// leaves in an edited connection is the Shaper's. Which policy is at work, and how a new one takes
+// over, is in worker_policy.cc.
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <queue>
 #include <span>
 #include <string>
@@ -27,8 +29,10 @@
 #include "engine/journal.h"
 #include "engine/listeners.h"
 #include "engine/packet_slots.h"
+#include "engine/policy.h"
 #include "engine/shaper.h"
 #include "engine/worker_control.h"
+#include "engine/worker_setup.h"
 #include "flow/connection_table.h"
 #include "flow/fragments.h"
 #include "flow/timer_wheel.h"
@@ -42,21 +46,6 @@
 #include "stream/tracker.h"
 
 namespace haka::engine {
-
-struct WorkerOptions {
-    Settings settings;
-    script::Options script;
-    std::uint32_t index = 0;
-    bool writes_packets = false;  // -w was given.
-    bool writes_eve = false;
-    bool shows_alerts = true;
-    report::ConsoleStyle out_style;
-    report::ConsoleStyle log_style;
-    // Live: the engine stands between two interfaces, 0 and 1, and both ends react to what it does.
-    // A packet record's `interface` is the side from which such a packet comes: it leaves by the
-    // other one.
-    stream::Mode mode = stream::Mode::File;
-};
 
 class Worker final : public script::Host, private Shaper::Exit, private HttpWalk::Ground {
 public:
@@ -84,12 +73,27 @@ public:
     // The input has ended: fragments, connections, on_exit.
     void finish(Journal& journal);
 
+    // Loads the policy's file anew, beside the one at work: from any thread.
+    [[nodiscard]] Policy::Loaded prepare() const;
+    // Between two walks: new connections take `policy`, those that are there stay with theirs. What
+    // it said while it loaded goes to the journal. `now` is as in pass_time().
+    void reload(std::unique_ptr<Policy> policy, Instant now, Journal& journal);
+    // Of the newest policy; 1 is the one that the worker began with.
+    [[nodiscard]] std::uint32_t generation() const {
+        return generation_.load(std::memory_order_relaxed);
+    }
+    // Policies that nobody needs any more, for another thread to end. Only the thread that looks at
+    // at_work() and script() may call it: what it looks at stays until then.
+    [[nodiscard]] std::vector<std::unique_ptr<Policy>> take_retired();
+
     [[nodiscard]] report::Summary summary() const;
-    [[nodiscard]] script::Script& script() { return *script_; }
-    // What the policy logged and printed while it loaded: records as in a journal.
+    // The one that was at work last; also for the watchdog.
+    [[nodiscard]] script::Script& script() { return *watched_.load()->script; }
+    // What the first policy logged and printed while it loaded: records as in a journal.
     [[nodiscard]] const std::vector<std::uint8_t>& loading_journal() const {
         return loading_journal_;
     }
+    [[nodiscard]] std::uint32_t index() const { return options_.index; }
     // haka.log.fatal was called.
     [[nodiscard]] bool is_fatal() const { return fatal_; }
     [[nodiscard]] std::uint64_t table_memory() const { return table_.memory_bytes(); }
@@ -109,6 +113,9 @@ public:
         std::uint64_t packet = 0;
     };
     [[nodiscard]] AtWork at_work() const;
+    [[nodiscard]] const std::vector<script::RuleInfo>& rules_at_work() const {
+        return watched_.load()->script->rules();
+    }
 
 private:
     static constexpr std::size_t kBatch = 32;
@@ -154,6 +161,8 @@ private:
                    const stream::Judgement& judgement);
     void turn_away(Item& item, flow::Connection& connection, const wire::Segment& segment,
                    Event event);
+    void pass(Item& item, flow::Connection& connection, const wire::Segment& segment,
+              const stream::Judgement& judgement);
     void trim(Item& item, const stream::Judgement& judgement);
     bool listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
                 const stream::Judgement& judgement);
@@ -189,6 +198,29 @@ private:
     void show_connection(const flow::Connection& connection, bool from_client);
     bool finish_connection_event(script::RunStatus status, Item* item);
 
+    // worker_policy.cc
+    [[nodiscard]] Policy& newest() { return *policies_.back(); }
+    [[nodiscard]] const Policy& newest() const { return *policies_.back(); }
+    [[nodiscard]] Policy* policy_of(const flow::Connection& connection);
+    void use(Policy& policy);
+    void select(flow::Connection& connection);
+    void select_for(const Item& item);
+    void count_out(const flow::Connection& connection);
+    void install(std::unique_ptr<Policy> policy);
+    void let_go_of_policies();
+    void retire(std::size_t index);
+    void resume_moved(std::uint32_t generation);
+    void move(flow::Connection& connection);
+    bool resume(flow::Connection& connection);
+    bool meet(Item& item, flow::Connection& connection);
+    void begin_midway(const flow::Connection& connection);
+    [[nodiscard]] stream::Judgement cut_at_start(Item& item, const flow::Connection& connection,
+                                                 const stream::Judgement& judgement);
+    void hear_first(const flow::Connection& connection, const stream::Judgement& judgement);
+    [[nodiscard]] bool was_edited(const flow::Connection& connection) const;
+    [[nodiscard]] bool takes_midstream() const;
+    [[nodiscard]] flow::Connection* pick_up(Item& item, const wire::Segment& segment);
+
     // connection_end.cc
     void run_due();
     void expire(Instant now);
@@ -207,7 +239,6 @@ private:
     void release_listener(flow::Connection& connection);
 
     // worker_http.cc
-    void set_up_http();
     bool walk_http(Item* item, flow::Connection& connection, bool of_client);
     bool end_http(Item* item, flow::Connection& connection, bool of_client);
     [[nodiscard]] report::Where http_where() const;
@@ -276,7 +307,6 @@ private:
 
     [[nodiscard]] bool has_room(std::size_t bytes) const;
     [[nodiscard]] bool has_packet_memory(std::uint64_t more) const;
-    [[nodiscard]] const std::vector<script::RuleInfo>& script_rules() const;
     [[nodiscard]] std::uint32_t touch(flow::Connection& connection);
     [[nodiscard]] flow::Connection* script_connection(std::uint32_t slot);
     struct FrameOf {
@@ -301,10 +331,12 @@ private:
     flow::Defragmenter fragments_;
     stream::StreamMemory stream_memory_;
     PacketSlots slots_;
-    std::unique_ptr<script::Script> script_;
+    std::vector<std::unique_ptr<Policy>> policies_;  // The newest is the last; never empty.
+    Policy* policy_ = nullptr;                       // At work, with its script and context.
+    script::Script* script_ = nullptr;
+    haka_context* context_ = nullptr;
     std::unique_ptr<Listeners> listeners_;
     Shaper shaper_;
-    haka_context context_{};
     HttpWalk http_;
     Item* http_item_ = nullptr;  // Of the walk over HTTP at hand, or null.
     flow::Connection* http_connection_ = nullptr;
@@ -364,9 +396,7 @@ private:
     std::vector<std::uint32_t> expired_;
     std::vector<haka_connection> script_connections_;
     std::vector<std::uint32_t> free_script_connections_;
-    std::vector<std::string> dissectors_{"", "http"};  // By Connection::dissector.
-    std::vector<std::uint64_t> drops_by_rule_;
-    std::vector<report::RuleTime> rule_times_;
+    std::vector<std::string> dissectors_{"", "http"};          // By Connection::dissector.
     std::array<std::uint32_t, flow::kStateCount> by_state_{};  // Connections in the table.
     report::AlertLimiter early_limiter_;  // Saves formatting what the run's limiter won't admit.
     std::vector<report::HeldBack> held_back_;
@@ -375,12 +405,10 @@ private:
     std::string text_;
     std::string eve_text_;
     std::atomic<std::uint64_t> packet_at_work_{0};
-    bool has_down_hooks_ = false;
-    bool ipv4_on_ = true;
-    bool ipv6_on_ = true;
-    bool tcp_on_ = true;
-    bool connections_on_ = true;
-    bool http_on_ = true;
+    std::atomic<std::uint32_t> generation_{1};
+    std::atomic<Policy*> watched_{nullptr};
+    std::mutex retired_mutex_;
+    std::vector<std::unique_ptr<Policy>> retired_;
     bool fatal_ = false;
 };
 

@@ -50,14 +50,16 @@ WorkerFigures Worker::figures() const {
     figures.summary = summary();
     figures.connections = by_state_;
     figures.stream_memory = stream_memory_.used();
-    figures.lua_memory = script_->memory_used();
+    for (const auto& policy : policies_) {
+        figures.lua_memory += policy->script->memory_used();
+    }
     figures.table_memory = table_.memory_bytes();
-    const auto& rules = script_->rules();
+    const auto& rules = newest().script->rules();
     for (std::size_t i = 1; i < rules.size(); ++i) {  // 0 is nobody.
         figures.rules.push_back({.name = rules[i].name,
                                  .place = rules[i].place,
                                  .errors = rules[i].errors,
-                                 .time = rule_times_[i]});
+                                 .time = newest().rule_times[i]});
     }
     return figures;
 }
@@ -111,7 +113,7 @@ ConnectionFate Worker::end_connection(const EndRequest& request, Instant now, Jo
     }
     journal_ = &journal;
     now_ = now;
-    context_.now = now.ns;
+    context_->now = now.ns;
     item_ = nullptr;
     connection_ = nullptr;
     decisions_.push_back(
@@ -129,7 +131,10 @@ ConnectionFate Worker::end_connection(const EndRequest& request, Instant now, Jo
 
 void Worker::set_log_level(std::string_view module, report::LogLevel level, Journal& journal) {
     journal_ = &journal;
-    script_->set_log_level(module, level);
+    for (const auto& policy : policies_) {
+        use(*policy);
+        script_->set_log_level(module, level);
+    }
     journal_->commit();
     journal_ = nullptr;
 }

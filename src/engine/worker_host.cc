@@ -3,6 +3,7 @@
 // Tested by: worker_test.cc
 #include <algorithm>
 
+#include "engine/black_box.h"
 #include "engine/worker.h"
 #include "wire/build.h"
 #include "wire/segment.h"
@@ -59,9 +60,9 @@ std::uint64_t Worker::alert(report::Alert& alert) {
         alert.reference = by_packet ? order_.packet << 16U | (++alerts_ & 0x7fff)
                                     : order_.id << 16U | 0x8000U | (++alerts_ & 0x7fff);
     }
-    const std::uint32_t rule = context_.rule < script_rules().size() ? context_.rule : 0;
+    const std::uint32_t rule = context_->rule < script_->rules().size() ? context_->rule : 0;
     if (rule != 0) {
-        alert.rule = script_rules()[rule].name;
+        alert.rule = script_->rules()[rule].name;
         if (!alert.is_update) {
             summary_.alerts_by_rule[alert.rule] += 1;
         }
@@ -78,11 +79,6 @@ std::uint64_t Worker::alert(report::Alert& alert) {
     }
     stage_alert(alert, where, Event::None);
     return alert.reference;
-}
-
-const std::vector<script::RuleInfo>& Worker::script_rules() const {
-    static const std::vector<script::RuleInfo> kNone(1);
-    return script_ == nullptr ? kNone : script_->rules();
 }
 
 int Worker::packet_new(std::uint32_t size, std::uint32_t& slot) {
@@ -107,8 +103,7 @@ int Worker::packet_new(std::uint32_t size, std::uint32_t& slot) {
 
 // Packets count against lua.memory_max beside what Lua itself holds.
 bool Worker::has_packet_memory(std::uint64_t more) const {
-    const std::uint64_t lua = script_ == nullptr ? 0 : script_->memory_used();
-    return lua + slots_.bytes() + more <= options_.settings.lua.memory_max;
+    return script_->memory_used() + slots_.bytes() + more <= options_.settings.lua.memory_max;
 }
 
 int Worker::packet_resize(std::uint32_t slot, std::uint32_t net_size) {
@@ -128,7 +123,7 @@ int Worker::packet_resize(std::uint32_t slot, std::uint32_t net_size) {
         return HAKA_OK;
     }
     Item& item = *item_;
-    if (connections_on_ && item.headers.transport_ok &&
+    if (policy_->connections_on && item.headers.transport_ok &&
         item.headers.protocol == wire::kProtocolTcp) {
         const wire::Segment segment = wire::read_segment(item.headers, item.frame.bytes());
         if (stream::begins_connection(segment) || table_.find(item.key.key, item.hash) != nullptr) {
@@ -167,7 +162,7 @@ int Worker::packet_take(std::uint32_t slot, std::uint32_t& taken) {
     }
     item_->taken = true;
     slots_.renew();
-    context_.ended = 1;
+    context_->ended = 1;
     return HAKA_OK;
 }
 
@@ -186,7 +181,7 @@ int Worker::packet_send(std::uint32_t slot) {
     }
     slots_.retire(slot);
     slots_.keep(slot, true);
-    to_send_.push_back({.slot = slot, .rule = context_.rule});
+    to_send_.push_back({.slot = slot, .rule = context_->rule});
     return HAKA_OK;
 }
 
@@ -195,7 +190,7 @@ void Worker::packet_drop(std::uint32_t slot) {
         if (item_ != nullptr) {
             drop(*item_, Event::Rule);
         }
-        context_.ended = 1;
+        context_->ended = 1;
         slots_.renew();
         return;
     }
@@ -291,8 +286,8 @@ int Worker::packet_set_mark(std::uint32_t slot, std::uint32_t mark) {
 }
 
 void Worker::rule_time(std::uint32_t rule, double seconds) {
-    if (rule < rule_times_.size()) {
-        rule_times_[rule].add({static_cast<std::int64_t>(seconds * 1e9)});
+    if (rule < policy_->rule_times.size()) {
+        policy_->rule_times[rule].add({static_cast<std::int64_t>(seconds * 1e9)});
     }
 }
 

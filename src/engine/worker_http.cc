@@ -7,25 +7,14 @@ namespace haka::engine {
 
 using script::Hook;
 
-void Worker::set_up_http() {
-    HttpWalk::Setup setup{.cursor = script_->stream_rules(),
-                          .body_rules = {script_->body_rules(0), script_->body_rules(1)},
-                          .hooks = 0,
-                          .writes_eve = options_.writes_eve};
-    for (const Hook hook : {Hook::HttpUp, Hook::HttpRequest, Hook::HttpResponse, Hook::HttpDown}) {
-        setup.hooks |= script_->listens(hook) ? 1U << static_cast<unsigned>(hook) : 0;
-    }
-    http_.set_up(setup);
-}
-
 // False: the connection was decided, or nobody listens any more.
 bool Worker::walk_http(Item* item, flow::Connection& connection, bool of_client) {
     Listener& listener = listeners_->at(connection.listener);
     http_item_ = item;
     http_connection_ = &connection;
-    context_.streams = listener.streams.data();
+    context_->streams = listener.streams.data();
     const bool going = http_.walk(listener, of_client);
-    context_.streams = nullptr;
+    context_->streams = nullptr;
     return going;
 }
 
@@ -40,23 +29,23 @@ bool Worker::end_http(Item* item, flow::Connection& connection, bool of_client) 
     listeners_->present(listener, of_client ? 0 : 1);
     http_item_ = item;
     http_connection_ = &connection;
-    context_.streams = listener.streams.data();
+    context_->streams = listener.streams.data();
     const bool going = http_.end(listener, of_client);
-    context_.streams = nullptr;
+    context_->streams = nullptr;
     return going;
 }
 
 bool Worker::run_http(Hook hook, bool of_client) {
     begin_event(http_item_);
     show_connection(*http_connection_, of_client);
-    context_.streams = listeners_->at(http_connection_->listener).streams.data();
+    context_->streams = listeners_->at(http_connection_->listener).streams.data();
     return finish_connection_event(script_->run(hook), http_item_);
 }
 
 bool Worker::run_http_body(bool of_client) {
     begin_event(http_item_);
     show_connection(*http_connection_, of_client);
-    context_.streams = listeners_->at(http_connection_->listener).streams.data();
+    context_->streams = listeners_->at(http_connection_->listener).streams.data();
     return finish_connection_event(script_->run_body(of_client ? 0 : 1), http_item_);
 }
 
@@ -120,10 +109,10 @@ bool Worker::refuse_http(Event limit) {
 
 // Edits as the dissector, whoever is at work.
 int Worker::edit_http(std::uint32_t half, double at, std::uint32_t erase, std::string_view insert) {
-    const std::uint32_t cursor = context_.cursor;
-    context_.cursor = script_->stream_rules();
+    const std::uint32_t cursor = context_->cursor;
+    context_->cursor = script_->stream_rules();
     const int status = stream_edit(half, at, erase, insert);
-    context_.cursor = cursor;
+    context_->cursor = cursor;
     return status;
 }
 

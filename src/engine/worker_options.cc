@@ -1,7 +1,11 @@
 // Tested by: run_test.cc
 #include "engine/worker_options.h"
 
+#include <ctime>
+
 #include <sys/resource.h>
+
+#include "engine/black_box.h"
 
 namespace haka::engine {
 namespace {
@@ -13,7 +17,16 @@ script::Options script_options(const RunOptions& options, std::uint32_t worker) 
             .seed = options.settings.seed,
             .worker = worker,
             .pass_through = options.settings.pass_through,
-            .profile = options.profile};
+            .profile = options.profile,
+            .disabled_rules = options.black_box == nullptr ? std::vector<std::string>()
+                                                           : options.black_box->disabled()};
+}
+
+// The clock of a live worker.
+Instant monotonic_now() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return {time.tv_sec * kSecond.ns + time.tv_nsec};
 }
 
 }  // namespace
@@ -27,7 +40,9 @@ WorkerOptions worker_options(const RunOptions& options, std::uint32_t index) {
             .shows_alerts = !options.quiet,
             .out_style = options.out_style,
             .log_style = options.log_style,
-            .mode = options.mode};
+            .mode = options.mode,
+            .restarted_at = options.restarts == 0 ? std::nullopt : std::optional(monotonic_now()),
+            .black_box = options.black_box};
 }
 
 double cpu_seconds() {

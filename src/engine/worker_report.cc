@@ -8,6 +8,7 @@ report::Where Worker::where_of(const Item& item, const flow::Connection* connect
     report::Where where;
     where.when = item.frame.when;
     where.packet = item.frame.number;
+    where.generation = policy_->generation;
     const wire::Headers& headers = item.headers;
     where.vlan = headers.vlan;
     where.vlan_count = headers.vlan_count;
@@ -46,6 +47,7 @@ void Worker::fill_where(report::Where& where, const flow::Connection& connection
         return is_ipv4 ? Address::ipv4(load_be32(&end.address[12]))
                        : Address::ipv6(end.address.data());
     };
+    where.generation = policy_->generation;
     where.ip_version = is_ipv4 ? 4 : 6;
     where.protocol = wire::kProtocolTcp;
     where.source = address(connection.client());
@@ -92,14 +94,8 @@ report::Summary Worker::summary() const {
     for (const std::uint64_t ended : summary.connections_ended) {
         summary.connections_open -= ended;
     }
-    const auto& rules = script_->rules();
-    for (std::size_t i = 0; i < drops_by_rule_.size() && i < rules.size(); ++i) {
-        if (drops_by_rule_[i] != 0) {
-            summary.drops_by_rule[i == 0 ? "(engine)" : rules[i].name] += drops_by_rule_[i];
-        }
-        if (rule_times_[i].calls != 0) {
-            summary.lua_time[rules[i].name] += rule_times_[i];
-        }
+    for (const auto& policy : policies_) {
+        add_counts(*policy, summary);
     }
     return summary;
 }

@@ -81,7 +81,8 @@ constexpr std::uint32_t kNoIndex = UINT32_MAX;
 
 struct Connection {
     FlowKey key;
-    std::uint64_t id = 0;  // The number of the packet that made it; unique in a run.
+    std::uint32_t generation = 0;  // Of the policy that accepted it.
+    std::uint64_t id = 0;          // The number of the packet that made it; unique in a run.
     Instant start;
     Instant last_seen;
     Instant deadline;              // When its timer is set to; the real one may be later.
@@ -109,12 +110,16 @@ struct Connection {
     bool reported_checksum : 1 = false;
     bool reported_signed : 1 = false;
     bool fast_open : 1 = false;
+    bool moved : 1 = false;             // To another policy, which has not been asked about it yet.
+    bool midstream : 1 = false;         // It was there before the engine: no SYN was seen.
     bool client_on_second : 1 = false;  // Live: its packets come in by interface 1.
 
     [[nodiscard]] const Endpoint& client() const { return client_is_low ? key.low : key.high; }
     [[nodiscard]] const Endpoint& server() const { return client_is_low ? key.high : key.low; }
     // Both SYNs are acknowledged.
     [[nodiscard]] bool is_open() const { return halves[0].syn_acked && halves[1].syn_acked; }
+    // Data is no surprise to either end.
+    [[nodiscard]] bool takes_data() const { return midstream || is_open(); }
     // What the sender of a packet of this direction has sent.
     [[nodiscard]] Half& half(bool from_client) { return halves[from_client ? 0 : 1]; }
     [[nodiscard]] const Half& half(bool from_client) const { return halves[from_client ? 0 : 1]; }

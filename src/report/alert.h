@@ -28,9 +28,10 @@ struct Node {
 
 // Where an alert or event was raised. Lives as long as the packet at hand.
 struct Where {
-    Instant when;                 // Packet time.
-    std::uint64_t packet = 0;     // Its number in the input, 0 when there is none.
-    std::uint8_t ip_version = 0;  // 0: not IP; then only `when` and `packet` count.
+    Instant when;                  // Packet time.
+    std::uint64_t packet = 0;      // Its number in the input, 0 when there is none.
+    std::uint32_t generation = 1;  // Of the policy at work.
+    std::uint8_t ip_version = 0;   // 0: not IP; then only `when` and `packet` count.
     std::uint8_t protocol = 0;
     Address source;  // Of this packet.
     Address destination;

@@ -123,13 +123,14 @@ void write_alert(JsonWriter& json, const Alert& alert, const EveOptions& options
     json.end_object();
 }
 
-void write_own_part(JsonWriter& json, const Alert& alert) {
+void write_own_part(JsonWriter& json, const Alert& alert, const Where& where) {
     json.begin_object("haka");
     json.number("alert", alert.reference);
     if (alert.is_update) {
         json.boolean("update", true);
     }
     json.text("rule", alert.rule);
+    json.number("generation", where.generation);
     if (alert.start_time) {
         write_time(json, "start_time", *alert.start_time);
     }
@@ -229,7 +230,7 @@ void append_alert(std::string& out, const Alert& alert, const Where& where,
     json.begin_object();
     write_eve_header(json, "alert", where, options);
     write_alert(json, alert, options);
-    write_own_part(json, alert);
+    write_own_part(json, alert, where);
     json.end_object();
     out += '\n';
 }
@@ -241,6 +242,9 @@ void append_anomaly(std::string& out, Event event, const Where& where, const Eve
     json.begin_object("anomaly");
     json.text("type", anomaly_type(event));
     json.text("event", event_name(event));
+    json.end_object();
+    json.begin_object("haka");
+    json.number("generation", where.generation);
     json.end_object();
     json.end_object();
     out += '\n';

@@ -83,7 +83,7 @@ TEST(EveTest, WritesAnAlertInSuricatasOrder) {
               R"("community_id":"1:wCb3OG7yAFWelaUydu0D+125CLM=","direction":"to_server",)"
               R"("alert":{"action":"allowed","gid":1,"signature_id":1846269936,"rev":1,)"
               R"("signature":"Packet dropped : drop by default","category":"","severity":3},)"
-              R"("haka":{"alert":7,"rule":"firewall"}})"
+              R"("haka":{"alert":7,"rule":"firewall","generation":1}})"
               "\n");
 }
 
@@ -102,7 +102,7 @@ TEST(EveTest, KeepsEverythingOfAnAlert) {
     EXPECT_EQ(alert["source"].dump(), R"({"ip":"192.168.10.1","port":48922})");
     EXPECT_EQ(alert["target"].dump(), R"({"ip":"2001:0db8:0000:0000:0000:0000:0000:0001"})");
     EXPECT_EQ(json["haka"].dump(),
-              R"({"alert":7,"update":true,"rule":"firewall",)"
+              R"({"alert":7,"update":true,"rule":"firewall","generation":1,)"
               R"("start_time":"1970-01-01T00:00:00.000000+0000",)"
               R"("end_time":"2026-11-23T10:00:00.123456+0000","confidence":"medium",)"
               R"("completion":"failed","method":"SQL injection",)"
@@ -162,10 +162,11 @@ TEST(EveTest, SaysOnlyWhenAndWhatOfAFrameThatIsNotIp) {
     where.vlan_count = 2;
     std::string out;
     append_anomaly(out, Event::FrameTruncated, where, {.packet_source = "wire/pcap"});
-    EXPECT_EQ(out, R"({"timestamp":"2026-11-23T10:00:00.123456+0000","event_type":"anomaly",)"
-                   R"("vlan":[5],"pkt_src":"wire/pcap",)"
-                   R"("anomaly":{"type":"decode","event":"frame.truncated"}})"
-                   "\n");
+    EXPECT_EQ(out,
+              R"({"timestamp":"2026-11-23T10:00:00.123456+0000","event_type":"anomaly",)"
+              R"("vlan":[5],"pkt_src":"wire/pcap",)"
+              R"("anomaly":{"type":"decode","event":"frame.truncated"},"haka":{"generation":1}})"
+              "\n");
 }
 
 TEST(EveTest, GivesEachEventItsAnomalyType) {

@@ -185,7 +185,7 @@ int AlertBinding::raise(lua_State* lua) {
     luaL_checkstack(lua, LUA_MINSTACK, "alert");
     self->alert_ = {};  // An error may have left half of an earlier one.
     read_alert(lua, 1, self->alert_);
-    const std::uint64_t number = self->host_.alert(self->alert_);
+    const std::uint64_t number = self->host_->alert(self->alert_);
     self->alert_ = {};
     if (number == 0) {
         lua_pushnil(lua);

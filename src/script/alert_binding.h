@@ -15,10 +15,12 @@ namespace haka::script {
 // 3. The table is taken as hostile: what isn't of the expected type counts as left out.
 class AlertBinding {
 public:
-    explicit AlertBinding(Host& host) : host_(host) {}
+    explicit AlertBinding(Host& host) : host_(&host) {}
     AlertBinding(const AlertBinding&) = delete;
     AlertBinding& operator=(const AlertBinding&) = delete;
     ~AlertBinding() = default;
+
+    void serve(Host& host) { host_ = &host; }
 
     // Pushes the function `alert(table)`, which returns the alert's number or, when the output is
     // full, nil. This object must outlive the Lua state.
@@ -27,7 +29,7 @@ public:
 private:
     static int raise(lua_State* lua);
 
-    Host& host_;
+    Host* host_;
     report::Alert alert_;  // The alert being read; empty between calls.
 };
 

@@ -132,6 +132,11 @@ void push_natives(lua_State* lua, Script& script, AlertBinding& alerts, haka_con
         set_text(lua, module.c_str(), level);
     }
     lua_setfield(lua, -2, "log_levels");
+    lua_newtable(lua);
+    for (const std::string& rule : options.disabled_rules) {
+        set_flag(lua, rule.c_str(), true);
+    }
+    lua_setfield(lua, -2, "disabled_rules");
     set_hooks(lua);
     alerts.push_alert(lua);
     lua_setfield(lua, -2, "alert");

@@ -66,6 +66,12 @@ Script::Script(const Options& options, Host& host, haka_context& context)
       memory_(options.lua.memory_max),
       alerts_(host) {}
 
+void Script::serve(Host& host) {
+    host_ = &host;
+    alerts_.serve(host);
+    context_->host = &host;
+}
+
 Script::~Script() {
     context_->host = nullptr;
 }  // Finalizers still run: they leave it alone.

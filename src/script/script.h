@@ -33,6 +33,7 @@ struct Options {
     std::uint32_t worker = 0;
     bool pass_through = false;
     bool profile = false;
+    std::vector<std::string> disabled_rules{};  // By name; they are left out.
 };
 
 // A rule, or a part of a group, or a dissector: whatever may run and fail. Number 0 is nobody.
@@ -61,6 +62,10 @@ public:
     ~Script();
     Script(const Script&) = delete;
     Script& operator=(const Script&) = delete;
+
+    // From here on another host answers, and hears what the policy says. It must outlive the
+    // script.
+    void serve(Host& host);
 
     [[nodiscard]] bool listens(Hook hook) const {
         return (hooks_ >> static_cast<unsigned>(hook) & 1U) != 0;

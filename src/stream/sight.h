@@ -120,7 +120,11 @@ inline bool is_good_ack(const Sight& sight, std::int64_t ack) {
     const std::int64_t reach = std::max<std::int64_t>(sight.from.window_max, kMinReach);
     const auto sent_end = static_cast<std::int64_t>(to.next());
     if (sight.live()) {
-        return ack >= 0 && ack <= sent_end && ack >= acked - reach;
+        // What a connection had under way when it was picked up has not been seen.
+        const bool unseen =
+            sight.connection.midstream && !fin && sight.now - sight.connection.start < kUnseenTime;
+        const auto last = unseen ? static_cast<std::int64_t>(to.window_end) : sent_end;
+        return ack >= 0 && ack <= last && ack >= acked - reach;
     }
     const std::int64_t tolerated = reach + slack(to, sight);
     const std::int64_t last =
@@ -141,6 +145,9 @@ inline void take_ack(const Sight& sight, std::int64_t ack_offset, Judgement& jud
     if (ack > to.acked) {
         judgement.ack_advanced = true;
         to.acked = ack;
+        if (sight.live()) {
+            to.sent_end = std::max(to.sent_end, ack);
+        }
     }
     to.window_end = std::max(to.window_end, ack + window_of(sight));
 }

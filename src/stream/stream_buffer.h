@@ -51,6 +51,11 @@ public:
     StreamBuffer(StreamBuffer&& other) noexcept;
     StreamBuffer& operator=(StreamBuffer&& other) = delete;
 
+    // Of a stream that nobody has followed so far: what lies before `offset` is not known and never
+    // will be. Before the first add() only.
+    void begin_at(std::uint64_t offset) { base_ = kept_ = begin_ = end_ = start_ = offset; }
+    [[nodiscard]] std::uint64_t start() const { return start_; }
+
     // The bytes of a segment, in any order. First copy wins, byte by byte.
     Added add(std::uint64_t offset, ByteView bytes);
 
@@ -132,6 +137,7 @@ private:
     StreamMemory* memory_;
     StreamMemory::Block block_;  // Bytes [kept_, end_) lie at block_.data + (offset - base_).
     std::uint64_t base_ = 0;     // Offset of the block's first byte.
+    std::uint64_t start_ = 0;
     std::uint64_t kept_ = 0;
     std::uint64_t begin_ = 0;  // Released by the rules up to here.
     std::uint64_t end_ = 0;    // In order up to here.

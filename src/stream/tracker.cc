@@ -225,6 +225,33 @@ bool begins_connection(const Segment& segment) {
     return (segment.flags & (kSyn | kAck | kFin | kRst)) == kSyn && segment.bad == Event::None;
 }
 
+bool continues_connection(const Segment& segment) {
+    return (segment.flags & (kSyn | kAck | kRst)) == kAck && segment.bad == Event::None;
+}
+
+void pick_up(Connection& connection, bool from_client, const Segment& segment) {
+    constexpr auto kBefore = static_cast<std::uint32_t>(kMidstreamOffset) + 1;
+    constexpr std::uint8_t kLargestScale = 14;
+    Half& from = connection.half(from_client);
+    Half& to = connection.half(!from_client);
+    from.isn = segment.seq - kBefore;
+    to.isn = segment.ack - kBefore;
+    from.timestamp_recent = segment.ts_value;
+    to.timestamp_recent = segment.ts_echo;
+    for (Half* const half : {&from, &to}) {
+        half->seen = true;
+        half->sent_end = kMidstreamOffset;
+        half->window_end = kMidstreamOffset + (std::uint64_t{UINT16_MAX} << kLargestScale);
+        half->window_max = std::uint32_t{UINT16_MAX} << kLargestScale;
+        half->scales_window = true;
+        half->window_scale = kLargestScale;
+        half->timestamps = segment.has_timestamp;
+        half->signed_segments = segment.signature;
+    }
+    connection.midstream = true;
+    connection.state = State::SynReceived;
+}
+
 Event judge_flags(std::uint8_t flags) {
     const std::uint8_t kind = flags & (kSyn | kRst | kFin);
     const bool one_kind = (kind & (kind - 1)) == 0;

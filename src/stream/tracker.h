@@ -67,6 +67,18 @@ struct Conditions {
 // Whether a segment of no connection may begin one: a SYN without ACK, FIN, RST, well-formed.
 [[nodiscard]] bool begins_connection(const wire::Segment& segment);
 
+// Whether a segment of no connection may belong to one that was there before: it has an ACK and
+// neither SYN nor RST.
+[[nodiscard]] bool continues_connection(const wire::Segment& segment);
+
+// Fills a value-initialised Connection that was there before from the first segment seen of it,
+// which is to be judged next. Window scales aren't known: they are taken to be the largest, and for
+// kUnseenTime an ACK may name bytes that passed before.
+void pick_up(flow::Connection& connection, bool from_client, const wire::Segment& segment);
+constexpr Duration kUnseenTime = kSecond * 60;
+// Where the streams of such a connection begin: far enough from 0 for retransmissions.
+constexpr std::uint64_t kMidstreamOffset = 1ULL << 30;
+
 // TcpBadFlags for a combination that no TCP sends, else None. For packets of no connection.
 [[nodiscard]] Event judge_flags(std::uint8_t flags);
 

@@ -23,6 +23,7 @@ t.native = {
     api = ffi.cast("void *", context),
     log_levels = { default = "info", loud = "debug" },
     memory_max = 1048576,
+    disabled_rules = {},
     seed = 42,
     print = function(text)
         t.printed[#t.printed + 1] = text
