@@ -49,6 +49,14 @@ Instant wall_now() {
     return {time.tv_sec * kSecond.ns + time.tv_nsec};
 }
 
+// The worker process tells the service manager that it is alive, in the supervisor's place.
+void take_over_watchdog(pid_t supervisor) {
+    const char* const whose = std::getenv("WATCHDOG_PID");
+    if (whose != nullptr && whose == std::to_string(supervisor)) {
+        (void)setenv("WATCHDOG_PID", std::to_string(getpid()).c_str(), 1);
+    }
+}
+
 class Supervisor {
 public:
     Supervisor(const Settings& settings, const engine::LiveInput& input, const Work& work)
@@ -116,6 +124,7 @@ bool Supervisor::start() {
             _exit(kFailed);
         }
         sigprocmask(SIG_SETMASK, &old_signals_, nullptr);
+        take_over_watchdog(parent);
         const int status = work_(box_, restarts_);
         std::exit(status);
     }

@@ -24,7 +24,8 @@ struct Status {
     std::string version;
     std::string revision;
     std::string policy;
-    std::string source;  // As on the command line: `-i eth0:eth1`, `--nfqueue 0:3`.
+    std::uint64_t generation = 1;  // Of the policy.
+    std::string source;            // As on the command line: `-i eth0:eth1`, `--nfqueue 0:3`.
     std::uint32_t workers = 0;
     double uptime_seconds = 0;
     std::uint64_t connections = 0;  // In the tables.

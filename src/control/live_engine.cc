@@ -1,14 +1,17 @@
 #include "control/live_engine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <fmt/format.h>
+#include <optional>
 
 namespace haka::control {
 namespace {
 
 // A worker that doesn't answer for so long is in a rule that hangs, or as good as.
 constexpr std::chrono::milliseconds kPatience{1000};
+constexpr std::chrono::seconds kReloadPatience{25};  // `haka ctl` waits for 30.
 
 Instant clock_now() {
     timespec time{};
@@ -90,11 +93,20 @@ Figures LiveEngine::figures() {
         };
     });
     Figures figures;
+    const engine::LiveRun::ReloadFigures reloads = run_.reload_figures();
+    figures.policy = {.generation = reloads.generation,
+                      .generations_live = 1,
+                      .reloads_done = reloads.done,
+                      .reloads_failed = reloads.failed,
+                      .last_reload_seconds = reloads.last_seconds,
+                      .last_error = reloads.last_error};
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < workers.size(); ++i) {
         if (answered[i]) {
             last_[i] = std::move(*told[i]);
         }
+        figures.policy.generations_live =
+            std::max(figures.policy.generations_live, last_[i].generations);
         figures.workers.push_back({.figures = last_[i],
                                    .queue_depth = workers[i]->counts().waiting.get(),
                                    .kernel_drops = workers[i]->counts().kernel_lost.get(),
@@ -105,7 +117,9 @@ Figures LiveEngine::figures() {
 
 Status LiveEngine::status() {
     Status status;
-    for (const WorkerSight& worker : figures().workers) {
+    const Figures now = figures();
+    status.generation = now.policy.generation;
+    for (const WorkerSight& worker : now.workers) {
         status.packets += worker.figures.summary.packets_in;
         for (const std::uint32_t count : worker.figures.connections) {
             status.connections += count;
@@ -191,7 +205,33 @@ Outcome LiveEngine::end_connection(std::uint64_t id, engine::EndKind kind) {
 }
 
 Outcome LiveEngine::reload() {
-    return {false, "this engine can't load a policy while it runs; restart it"};
+    struct Told {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::optional<engine::LiveReload::Result> result;
+    };
+    const auto told = std::make_shared<Told>();  // It may be told when nobody waits any more.
+    run_.reload([told](const engine::LiveReload::Result& result) {
+        const std::lock_guard lock(told->mutex);
+        told->result = result;
+        told->changed.notify_all();
+    });
+    std::unique_lock lock(told->mutex);
+    if (!told->changed.wait_for(lock, kReloadPatience,
+                                [&told] { return told->result.has_value(); })) {
+        return {false, "the policy still loads; the log will say what comes of it"};
+    }
+    const engine::LiveReload::Result& result = *told->result;
+    if (!result.error.empty()) {
+        return {false, fmt::format("the policy could not be reloaded, generation {} goes on: {}",
+                                   result.generation, result.error)};
+    }
+    // Each worker has got it, and takes it before what is asked of it now.
+    const std::vector<bool> taken =
+        ask_all([](std::size_t) { return [](engine::Worker&, engine::Journal&) {}; });
+    const bool all = std::find(taken.begin(), taken.end(), false) == taken.end();
+    return {true, fmt::format("policy {} reloaded: generation {}{}", policy_, result.generation,
+                              all ? "" : "; not all workers have taken it yet")};
 }
 
 Outcome LiveEngine::set_log_level(std::string_view module, report::LogLevel level) {

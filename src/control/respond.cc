@@ -41,15 +41,11 @@ Json policy_of(const PolicyFigures& policy) {
 
 Json status_of(Engine& engine) {
     const Status status = engine.status();
-    return {{"version", status.version},
-            {"revision", status.revision},
-            {"policy", status.policy},
-            {"source", status.source},
-            {"workers", status.workers},
-            {"uptime", status.uptime_seconds},
-            {"connections", status.connections},
-            {"packets", status.packets},
-            {"pass_through", status.pass_through},
+    return {{"version", status.version},       {"revision", status.revision},
+            {"policy", status.policy},         {"generation", status.generation},
+            {"source", status.source},         {"workers", status.workers},
+            {"uptime", status.uptime_seconds}, {"connections", status.connections},
+            {"packets", status.packets},       {"pass_through", status.pass_through},
             {"log_levels", status.log_levels}};
 }
 

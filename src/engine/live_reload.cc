@@ -89,7 +89,9 @@ std::optional<LiveReload::Result> LiveReload::look(Clock::time_point now) {
     loading_->thread.join();
     const std::shared_ptr<Loading> loaded = std::exchange(loading_, nullptr);
     Result result{.generation = generation_, .error = loaded->error};
-    if (!std::exchange(hangs_, false) && loaded->error.empty()) {
+    if (std::exchange(hangs_, false)) {
+        result.error = "it has loaded in the end, too late: ask again";
+    } else if (result.error.empty()) {
         result = hand_over(std::move(loaded->policies));
     }
     if (again_) {

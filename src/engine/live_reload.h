@@ -38,6 +38,7 @@ public:
     void ask(Clock::time_point now);
     // To be called now and then. Says once what became of a reload.
     [[nodiscard]] std::optional<Result> look(Clock::time_point now);
+    [[nodiscard]] bool is_loading() const { return loading_ != nullptr; }
     // A policy loads for ever: nothing stops its thread but the end of the process.
     [[nodiscard]] bool hangs() const { return hangs_; }
 

@@ -203,10 +203,6 @@ void LiveRun::turn() {
         reopened_ = asked;
         reopen_files();
     }
-    if (const int asked = stop_.reload.load(); asked != reloaded_) {
-        reloaded_ = asked;
-        reload();
-    }
     look_at_reload();
     look_at_rules();
     if (on_turn_) {
@@ -247,29 +243,6 @@ void LiveRun::stop_workers() {
     stopping_since_ = Clock::now();
     for (const auto& worker : workers_) {
         worker->stop();
-    }
-}
-
-void LiveRun::reload(std::function<void(const LiveReload::Result&)> done) {
-    if (done) {
-        reload_done_.push_back(std::move(done));
-    }
-    reload_->ask(Clock::now());
-}
-
-void LiveRun::look_at_reload() {
-    const auto result = reload_->look(Clock::now());
-    if (!result) {
-        return;
-    }
-    if (result->error.empty()) {
-        tell(fmt::format("policy {} reloaded: generation {}", options_.policy, result->generation));
-    } else {
-        tell(fmt::format("the policy could not be reloaded, generation {} goes on: {}",
-                         result->generation, result->error));
-    }
-    for (const auto& done : std::exchange(reload_done_, {})) {
-        done(*result);
     }
 }
 
@@ -361,6 +334,7 @@ void LiveRun::finish() {
         fail(fmt::format("{}; {} packets and events that came later are not written",
                          merger_->problem(), merger_->unwritten()));
     }
+    end_reloads();
     outcome_.must_abandon = outcome_.must_abandon || reload_->hangs();
     outcome_.summary.wall_seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     outcome_.summary.cpu_seconds = cpu_seconds();

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <thread>
@@ -29,8 +30,18 @@ public:
     [[nodiscard]] bool open();
     // Called by go()'s thread some 50 times a second.
     void set_on_turn(std::function<void()> on_turn) { on_turn_ = std::move(on_turn); }
-    // From go()'s thread: the policy's file is loaded anew. `done` is told what came of it.
-    void reload(std::function<void(const LiveReload::Result&)> done = {});
+    // From any thread: the policy's file, as it is from now on, is loaded anew. `done` is told what
+    // came of it, by go()'s thread; it must not ask again at once.
+    using ReloadDone = std::function<void(const LiveReload::Result&)>;
+    void reload(ReloadDone done);
+    struct ReloadFigures {
+        std::uint32_t generation = 1;
+        std::uint64_t done = 0;
+        std::uint64_t failed = 0;
+        double last_seconds = 0;  // Since 1970; 0: there was none.
+        std::string last_error;   // Empty: it went well.
+    };
+    [[nodiscard]] ReloadFigures reload_figures() const;
     // Until the end; once.
     [[nodiscard]] RunOutcome go();
 
@@ -50,7 +61,10 @@ private:
     void abandon(const RuleWatch::Hang& hung);
     void stop_workers();
     void reopen_files();
+    // live_run_reload.cc
+    void ask_for_reload();
     void look_at_reload();
+    void end_reloads();
     void finish();
     [[nodiscard]] bool is_any_running() const;
     void fail(const std::string& line);
@@ -66,7 +80,12 @@ private:
     std::unique_ptr<Merger> merger_;
     std::optional<RuleWatch> watch_;
     std::optional<LiveReload> reload_;
-    std::vector<std::function<void(const LiveReload::Result&)>> reload_done_;
+    std::vector<ReloadDone> told_now_;    // Of what is being loaded;
+    std::vector<ReloadDone> told_later_;  // it had begun when these asked.
+    mutable std::mutex reload_mutex_;     // Of the next three.
+    std::vector<ReloadDone> asking_;
+    ReloadFigures reload_figures_;
+    bool ended_ = false;
     std::function<void()> on_turn_;
     std::vector<std::uint8_t> records_;
     Clock::time_point start_;

@@ -54,6 +54,7 @@ WorkerFigures Worker::figures() const {
         figures.lua_memory += policy->script->memory_used();
     }
     figures.table_memory = table_.memory_bytes();
+    figures.generations = policies_.size();
     const auto& rules = newest().script->rules();
     for (std::size_t i = 1; i < rules.size(); ++i) {  // 0 is nobody.
         figures.rules.push_back({.name = rules[i].name,

@@ -28,6 +28,7 @@ struct WorkerFigures {
     std::uint64_t stream_memory = 0;
     std::uint64_t lua_memory = 0;
     std::uint64_t table_memory = 0;
+    std::uint64_t generations = 1;  // Policies at work.
     std::vector<RuleFigures> rules;
 };
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 import lab
@@ -129,10 +130,42 @@ class Control(unittest.TestCase):
         ctl("stop")
         self.assertIn("a new one", self.engine.communicate(timeout=PATIENCE)[1])
 
+    def test_reloads_the_policy(self):
+        policy = lab.FOLDER / "policy.lua"
+        self.assertEqual(asked("status")["generation"], 1)
+        policy.write_text(POLICY.replace('"tells"', '"tells more"'), encoding="utf-8")
+        self.assertIn("reloaded: generation 2", ctl("reload"))
+        self.assertEqual(asked("status")["generation"], 2)
+        self.assertEqual(asked("rules")["rules"][0]["name"], "tells more")
+        policy.write_text("nonsense(", encoding="utf-8")
+        said = ctl("reload", status=1)
+        self.assertIn("policy.lua:1", said)
+        self.assertIn("generation 2 goes on", said)
+        self.connect()
+        self.assertEqual(asked("rules")["rules"][0]["calls"], 1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE) as page:
+            text = page.read().decode()
+        self.assertRegex(text, r"(?m)^haka_policy_generation 2$")
+        self.assertRegex(text, r'(?m)^haka_policy_reloads_total{result="done"} 1$')
+        self.assertRegex(text, r'(?m)^haka_policy_reloads_total{result="failed"} 1$')
+
+    def test_listens_again_after_a_fault(self):
+        children = pathlib.Path(f"/proc/{self.engine.pid}/task/{self.engine.pid}/children")
+        os.kill(int(children.read_text().split()[0]), 9)
+        self.assertIn("READY=1", self.next_ready())
+        self.assertEqual(asked("status")["workers"], 1)
+
+    def next_ready(self):
+        while "READY=1" not in (notice := self.notices.recv(4096).decode()):
+            pass
+        return notice
+
     def test_serves_every_metric_of_the_page(self):
         self.connect()
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE) as page:
             text = page.read().decode()
+        with self.assertRaises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=PATIENCE)
         listed = dict(re.findall(r"^\| `(\w+)` \| (\w+)", (SOURCE / "docs/metrics.md").read_text(), re.M))
         served = dict(re.findall(r"^# TYPE (\w+) (\w+)", text, re.M))
         self.assertEqual({name: kind for name, kind in served.items() if not name.startswith("exposer_")},
