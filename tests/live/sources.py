@@ -435,8 +435,8 @@ def files(haka, kind):
 
 
 def troubles(haka, kind):
-    """A rule that hangs ends the run and is named; what can't be had is named; a link that goes."""
-    live = haka(HANG, "--set", "lua.rule_timeout=0.3")
+    """Without a supervisor, a rule that hangs ends the run and is named; what can't be had is named; a link that goes."""
+    live = haka(HANG, "--set", "lua.rule_timeout=0.3", "--set", "supervisor.enabled=false")
     tries("ping", "-c", "1", "-W", "1", V4)
     must(live.process.wait(PATIENCE) == 1, "the hanging rule's run goes on")
     must("policy.lua:1" in live.said() and "lua.rule_timeout" in live.said(), live.said())
@@ -459,7 +459,8 @@ def troubles(haka, kind):
     client("ping", "-c", "1", "-W", "5", V4)
     live.end()
     # More comes than is taken: it is told, and the rest goes on.
-    live = haka(NOTHING, "--set", "nfqueue.length_max=4", "--set", "live.ring_frames=15")
+    live = haka(NOTHING, "--set", "nfqueue.length_max=4", "--set", "live.ring_frames=15", "--set",
+                "supervisor.enabled=false")
     live.process.send_signal(signal.SIGSTOP)
     tries("ping", "-c", "50", "-i", "0.002", "-W", "1", V4)
     live.process.send_signal(signal.SIGCONT)
