@@ -19,7 +19,9 @@ constexpr std::array kKept = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_DAC_OVERRIDE, CAP_
 
 constexpr std::array kRefused = {SYS_execve,
                                  SYS_execveat,
+#ifndef __SANITIZE_ADDRESS__  // LeakSanitizer looks at its own process with it.
                                  SYS_ptrace,
+#endif
                                  SYS_process_vm_readv,
                                  SYS_process_vm_writev,
                                  SYS_mount,

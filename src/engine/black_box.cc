@@ -13,7 +13,7 @@ constexpr std::size_t kProbesMax = 32;
 
 void copy_text(char* to, std::uint32_t& size, std::string_view text) {
     size = static_cast<std::uint32_t>(std::min(text.size(), BlackBox::kTextMax - 1));
-    std::memcpy(to, text.data(), size);
+    text.copy(to, size);
     to[size] = '\0';
 }
 
