@@ -26,7 +26,7 @@ BENCH_PACKAGES := libnids-dev libtins-dev nginx-light curl apache2-utils openssh
     iproute2 ethtool tcpdump python3
 
 LIVE_PACKAGES := nginx-light curl apache2-utils wrk openssh-server openssh-client iproute2 ethtool tcpdump python3 \
-    iptables iperf3 nmap
+    iptables iperf3 nmap iputils-ping
 # See tests/live/live.py --help, and tests/live/sources.py, which runs before it.
 LIVE_OPTIONS ?=
 

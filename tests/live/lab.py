@@ -5,8 +5,10 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HOSTS = {"client": ("192.168.10.1", "fd00::10"), "server": ("192.168.20.1", "fd00::20")}
@@ -158,3 +160,35 @@ def listen(host, port):
     socket_.bind((HOSTS[host][0], port))
     socket_.listen()
     return socket_
+
+
+def internet_sum(data):
+    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2)))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def ping(address, size=56, *, count=1, ttl=64, patience=5, gap=0.05):
+    """The client's echoes, one after the other; a TimeoutError for the one that doesn't come back."""
+    is_v6 = ":" in address
+    with at("client"):
+        asker = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_RAW,
+                              socket.IPPROTO_ICMPV6 if is_v6 else socket.IPPROTO_ICMP)
+    with asker:
+        asker.setsockopt(*((socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if is_v6 else
+                           (socket.IPPROTO_IP, socket.IP_TTL)), ttl)
+        asker.connect((address, 0))
+        for number in range(count):
+            name = os.urandom(2) + struct.pack("!H", number)
+            body = name + os.urandom(size)
+            head = struct.pack("!BBH", 128 if is_v6 else 8, 0, 0)
+            if not is_v6:
+                head = head[:2] + struct.pack("!H", internet_sum(head + body))
+            asker.send(head + body)
+            until = time.monotonic() + patience
+            came = b""
+            while came[4:] != body or came[0] != (129 if is_v6 else 0):
+                asker.settimeout(max(0.001, until - time.monotonic()))
+                came = asker.recv(65536)
+                came = came if is_v6 else came[(came[0] & 15) * 4:]
+            time.sleep(gap if number + 1 < count else 0)

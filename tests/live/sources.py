@@ -142,13 +142,6 @@ def client(*command, **options):
     return lab.inside("client", *command, **options)
 
 
-def tries(*command):
-    """Exit status and output of what may fail."""
-    done = subprocess.run(["ip", "netns", "exec", "client", *map(str, command)], text=True,
-                          capture_output=True, timeout=60)
-    return done.returncode, done.stdout + done.stderr
-
-
 @contextlib.contextmanager
 def listening(port, host=V4):
     with lab.at("server"):
@@ -199,7 +192,7 @@ def pings(haka, kind):
     live = haka(READ)
     for host in (V4, V6):
         for size in (0, 1400, 8000):
-            client("ping", "-c", "2", "-i", "0.05", "-W", "5", "-s", size, host)
+            lab.ping(host, size, count=2)
     live.end()
 
 
@@ -336,7 +329,7 @@ def workers(haka, kind):
             must(got == data.replace(b"\n", b" (seen)\n"), f"{address}: {len(got)} bytes came")
             one.close()
             other.close()
-    client("ping", "-c", "1", "-s", "8000", "-W", "5", V4)
+    lab.ping(V4, 8000)
     said = live.end()
     must("2 workers" in said, said)
     if isinstance(kind, Queue):
@@ -353,7 +346,7 @@ def marks(haka, kind):
     end }"""
     if isinstance(kind, Pair):
         live = haka(policy % (0, "local ok = pcall(function() pkt.mark = 1 end) if ok then pkt:drop() end"))
-        client("ping", "-c", "1", "-W", "5", V4)
+        lab.ping(V4)
         live.end()
         return
     rules = (("PREROUTING", "-j", "MARK", "--set-mark", "5"),
@@ -362,7 +355,7 @@ def marks(haka, kind):
         lab.run("iptables-legacy", "-t", "mangle", "-A", *rule)
     live = haka(policy % (5, "pkt.mark = 7"))
     for ttl in (63, 64):
-        client("ping", "-c", "2", "-i", "0.05", "-W", "5", "-t", ttl, V4)
+        lab.ping(V4, count=2, ttl=ttl)
     live.end()
     lab.run("iptables-legacy", "-t", "mangle", "-F")
 
@@ -396,7 +389,7 @@ def pass_through(haka, kind):
     for host in (V4, V6):
         for got in exchange(5004, host, b"v" * 300_000):
             must(got == b"v" * 300_000, f"{len(got)} bytes came")
-        client("ping", "-c", "1", "-s", "8000", "-W", "5", host)
+        lab.ping(host, 8000)
     must("dropped" in live.end(), live.said())
 
 
@@ -437,7 +430,8 @@ def files(haka, kind):
 def troubles(haka, kind):
     """Without a supervisor, a rule that hangs ends the run and is named; what can't be had is named; a link that goes."""
     live = haka(HANG, "--set", "lua.rule_timeout=0.3", "--set", "supervisor.enabled=false")
-    tries("ping", "-c", "1", "-W", "1", V4)
+    with contextlib.suppress(TimeoutError):
+        lab.ping(V4, patience=1)
     must(live.process.wait(PATIENCE) == 1, "the hanging rule's run goes on")
     must("policy.lua:1" in live.said() and "lua.rule_timeout" in live.said(), live.said())
     live = haka(NOTHING)
@@ -454,18 +448,24 @@ def troubles(haka, kind):
         lab.run("ip", "link", "set", "server", "up")
         live.wait_for("server: the interface is up again")
         until = time.monotonic() + PATIENCE
-        while tries("ping", "-c", "1", "-W", "1", V4)[0] and time.monotonic() < until:
-            pass
-    client("ping", "-c", "1", "-W", "5", V4)
+        while time.monotonic() < until:
+            with contextlib.suppress(TimeoutError):
+                lab.ping(V4, patience=0.2)
+                break
+    lab.ping(V4)
     live.end()
     # More comes than is taken: it is told, and the rest goes on.
     live = haka(NOTHING, "--set", "nfqueue.length_max=4", "--set", "live.ring_frames=15", "--set",
                 "supervisor.enabled=false")
     live.process.send_signal(signal.SIGSTOP)
-    tries("ping", "-c", "50", "-i", "0.002", "-W", "1", V4)
+    with lab.at("client"):
+        many = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with many:
+        for _ in range(50):
+            many.sendto(b"x", (V4, 9))
     live.process.send_signal(signal.SIGCONT)
     live.wait_for("come faster than they are walked")
-    client("ping", "-c", "1", "-W", "5", V4)
+    lab.ping(V4)
     live.end()
 
 
