@@ -140,7 +140,9 @@ def idle(options, betweens, count):
             open_idle(count)
             time.sleep(1)
             beside = requests()
-            size = Path(f"/proc/{between.process.pid}/status").read_text()
+            supervisor = between.process.pid
+            walks = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0]
+            size = Path(f"/proc/{walks}/status").read_text()
         seen = re.search(r"connections +([0-9.,]+(?: [kM])?)", (lab.FOLDER / "between.txt").read_text())
         resident = re.search(r"VmRSS:\s+(\d+)", size).group(1)
         print(f"| {count:,} idle connections ({seen and seen.group(1)} seen) | haka | {beside:,.0f} requests/s | "
