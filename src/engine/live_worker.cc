@@ -49,6 +49,7 @@ LiveWorker::Clocks LiveWorker::read_clocks() {
 
 void LiveWorker::run() {
     const FaultNote note(*worker_, worker_->index());
+    worker_->note_thread();
     while (!stop_.load(std::memory_order_relaxed) && !worker_->is_fatal() &&
            source_->failure().empty()) {
         if (has_tasks_.load(std::memory_order_acquire)) {

@@ -10,9 +10,18 @@ RuleWatch::Clock::duration RuleWatch::inside(std::size_t index, Clock::time_poin
     const std::uint64_t current =
         workers_[index]->script().entries().load(std::memory_order_relaxed);
     if (current != entry.number) {
-        entry = {.number = current, .since = now};
+        entry = {.number = current, .since = now, .processor = workers_[index]->thread_time()};
     }
     return current % 2 == 1 ? now - entry.since : Clock::duration::zero();
+}
+
+bool RuleWatch::is_too_long(std::size_t index, Clock::duration lasted) const {
+    const auto limit = std::chrono::nanoseconds(settings_.rule_timeout.ns);
+    if (lasted <= limit) {
+        return false;
+    }
+    const Duration worked = workers_[index]->thread_time() - entries_[index].processor;
+    return worked.ns * 2 > settings_.rule_timeout.ns || lasted > limit * kWaitPatience;
 }
 
 RuleWatch::Hang RuleWatch::hang(std::size_t index, const std::string& what) const {
@@ -34,7 +43,6 @@ RuleWatch::Hang RuleWatch::hang(std::size_t index, const std::string& what) cons
 
 std::optional<RuleWatch::Hang> RuleWatch::look(Clock::time_point now,
                                                std::optional<Clock::time_point> stopping_since) {
-    const auto limit = std::chrono::nanoseconds(settings_.rule_timeout.ns);
     for (std::size_t i = 0; i < workers_.size(); ++i) {
         const auto lasted = inside(i, now);
         if (workers_[i]->script().is_stuck()) {
@@ -43,7 +51,7 @@ std::optional<RuleWatch::Hang> RuleWatch::look(Clock::time_point now,
                                        "here",
                                        settings_.memory_max));
         }
-        if (lasted > limit) {
+        if (is_too_long(i, lasted)) {
             return hang(i, fmt::format("{{}} ran longer than lua.rule_timeout ({} s): everything "
                                        "before that packet is written, the run ends here",
                                        static_cast<double>(settings_.rule_timeout.ns) * 1e-9));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/settings.h"
+#include "base/time.h"
 #include "engine/worker.h"
 
 namespace haka::engine {
@@ -16,6 +17,9 @@ namespace haka::engine {
 class RuleWatch {
 public:
     using Clock = std::chrono::steady_clock;
+    // A rule whose thread had less than half of lua.rule_timeout on a processor, for others had it,
+    // is given so many times the limit.
+    static constexpr int kWaitPatience = 3;
     // For rules at work when asked to stop.
     static constexpr std::chrono::milliseconds kStopPatience{500};
 
@@ -37,8 +41,10 @@ private:
     struct Entry {
         std::uint64_t number = 0;
         Clock::time_point since;
+        Instant processor;  // Of the worker's thread, then.
     };
     [[nodiscard]] Clock::duration inside(std::size_t index, Clock::time_point now);
+    [[nodiscard]] bool is_too_long(std::size_t index, Clock::duration lasted) const;
     [[nodiscard]] Hang hang(std::size_t index, const std::string& what) const;
 
     LuaSettings settings_;

@@ -107,6 +107,7 @@ std::string Run::open() {
 
 void Run::work(std::size_t index) {
     Worker& worker = *workers_[index];
+    worker.note_thread();
     std::uint64_t sequence = 0;
     while (Stage* stage = conveyor_->enter(sequence)) {
         worker.walk(stage->block.frames, stage->journals[index], stop_workers_);

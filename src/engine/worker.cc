@@ -1,6 +1,7 @@
 #include "engine/worker.h"
 
 #include <algorithm>
+#include <pthread.h>
 
 #include "engine/black_box.h"
 #include "output/forge.h"
@@ -41,6 +42,21 @@ Worker::Made Worker::make(const WorkerOptions& options) {
 Worker::AtWork Worker::at_work() const {
     return {.rule = __atomic_load_n(&watched_.load()->context.rule, __ATOMIC_RELAXED),
             .packet = packet_at_work_.load(std::memory_order_relaxed)};
+}
+
+void Worker::note_thread() {
+    clockid_t clock{};
+    if (pthread_getcpuclockid(pthread_self(), &clock) == 0) {
+        thread_clock_.store(clock, std::memory_order_relaxed);
+    }
+}
+
+Instant Worker::thread_time() const {
+    timespec time{};
+    if (clock_gettime(thread_clock_.load(std::memory_order_relaxed), &time) != 0) {
+        clock_gettime(CLOCK_MONOTONIC, &time);  // The thread has ended.
+    }
+    return {time.tv_sec * kSecond.ns + time.tv_nsec};
 }
 
 bool Worker::owns(const Item& item) const {

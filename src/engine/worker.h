@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -113,6 +114,10 @@ public:
         std::uint64_t packet = 0;
     };
     [[nodiscard]] AtWork at_work() const;
+    // The thread that walks says so once; from then on any other can read that thread's clock: the
+    // time that it had a processor. Before that it is the monotonic clock.
+    void note_thread();
+    [[nodiscard]] Instant thread_time() const;
     [[nodiscard]] const std::vector<script::RuleInfo>& rules_at_work() const {
         return watched_.load()->script->rules();
     }
@@ -405,6 +410,7 @@ private:
     std::string text_;
     std::string eve_text_;
     std::atomic<std::uint64_t> packet_at_work_{0};
+    std::atomic<clockid_t> thread_clock_{CLOCK_MONOTONIC};
     std::atomic<std::uint32_t> generation_{1};
     std::atomic<Policy*> watched_{nullptr};
     std::mutex retired_mutex_;
