@@ -1,11 +1,10 @@
 #include "proto/http/head.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include <type_traits>
+
+#include "proto/http/scan.h"
 
 namespace haka::http {
 namespace {
@@ -13,28 +12,31 @@ namespace {
 constexpr std::uint32_t kMethodMax = 32;
 constexpr std::string_view kHttp = "HTTP/";
 
-constexpr std::array<bool, 256> make_token_table() {
-    std::array<bool, 256> table{};
-    for (const char c : std::string_view("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
-        table.at(static_cast<std::uint8_t>(c)) = true;
-    }
-    return table;
-}
-constexpr std::array<bool, 256> kToken = make_token_table();
-
-// Text that a line may have: no control character but the tab.
-constexpr std::array<bool, 256> make_text_table() {
-    std::array<bool, 256> table{};
-    for (std::size_t c = 0; c < table.size(); ++c) {
-        table.at(c) = (c >= 0x20 && c != 0x7f) || c == '\t';
-    }
-    return table;
-}
-constexpr std::array<bool, 256> kText = make_text_table();
-
 constexpr char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+// `name` is a token, `word` its spelling in small letters.
+template <std::size_t kBytes>
+bool is_name(std::string_view name, const char (&word)[kBytes]) {
+    constexpr std::size_t kSize = kBytes - 1;
+    if (name.size() != kSize) {
+        return false;
+    }
+    using Piece = std::conditional_t<(kSize >= 8), std::uint64_t, std::uint32_t>;
+    static_assert(kSize >= sizeof(Piece));
+    // Of a token's bytes this changes capital letters, and others to none that words have.
+    constexpr auto kSmall = static_cast<Piece>(0x2020202020202020);
+    Piece differs = 0;
+    for (std::size_t at = 0; at < kSize; at += sizeof(Piece)) {
+        const std::size_t from = std::min(at, kSize - sizeof(Piece));
+        Piece mine;
+        Piece other;
+        std::memcpy(&mine, name.data() + from, sizeof mine);
+        std::memcpy(&other, word + from, sizeof other);
+        differs |= (mine | kSmall) ^ other;
+    }
+    return differs == 0;
 }
 
 bool is_space(std::uint8_t c) {
@@ -51,41 +53,9 @@ bool can_begin(ByteView bytes, Kind kind) {
         const std::size_t known = std::min(bytes.size(), kHttp.size());
         return as_text(bytes.first(known)) == kHttp.substr(0, known);
     }
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-        if (bytes[i] == ' ') {
-            return i > 0;
-        }
-        if (!kToken[bytes[i]] || i >= kMethodMax) {
-            return false;
-        }
-    }
-    return true;
-}
-
-// The first byte at or behind `at` that isn't text, or the size.
-std::uint32_t find_no_text(ByteView bytes, std::uint32_t at) {
-    const auto size = static_cast<std::uint32_t>(bytes.size());
-#ifdef __SSE2__
-    while (size - at >= 16) {
-        __m128i block;
-        std::memcpy(&block, bytes.data() + at, sizeof block);
-        // As signed numbers, bytes from 0x80 on are negative: they are text.
-        const __m128i is_low = _mm_and_si128(_mm_cmplt_epi8(block, _mm_set1_epi8(0x20)),
-                                             _mm_cmpgt_epi8(block, _mm_set1_epi8(-1)));
-        const __m128i is_delete = _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f));
-        const __m128i is_tab = _mm_cmpeq_epi8(block, _mm_set1_epi8('\t'));
-        const int found =
-            _mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(is_tab, is_low), is_delete));
-        if (found != 0) {
-            return at + static_cast<std::uint32_t>(__builtin_ctz(static_cast<unsigned>(found)));
-        }
-        at += 16;
-    }
-#endif
-    while (at < size && kText[bytes[at]]) {
-        ++at;
-    }
-    return at;
+    bytes = bytes.first(std::min<std::size_t>(bytes.size(), kMethodMax + 1));
+    const std::uint32_t method = find_other<Token>(bytes, 0);
+    return method <= kMethodMax && (method == bytes.size() || (bytes[method] == ' ' && method > 0));
 }
 
 // Why a line has a byte that isn't text.
@@ -97,7 +67,7 @@ Event bad_byte(ByteView line) {
         if (c == '\r') {
             return Event::HttpBareCr;
         }
-        if (!kText[c]) {
+        if (!Text::has(c)) {
             return Event::HttpBadHeader;
         }
     }
@@ -139,12 +109,17 @@ std::string_view authority_of(std::string_view target) {
 
 // A host with or without a port (RFC 9110, 7.2), no more strictly than is needed to have one
 // meaning.
+struct HostText {
+    static constexpr bool has(std::uint8_t c) {
+        return c > 0x20 && c < 0x7f &&
+               std::string_view("/?#@\\,\"<>^`{|}").find(static_cast<char>(c)) ==
+                   std::string_view::npos;
+    }
+};
+
 bool is_host(std::string_view host) {
-    return std::ranges::all_of(host, [](char c) {
-        const auto byte = static_cast<std::uint8_t>(c);
-        return byte > 0x20 && byte < 0x7f &&
-               std::string_view("/?#@\\,\"<>^`{|}").find(c) == std::string_view::npos;
-    });
+    return std::ranges::all_of(as_bytes(host),
+                               [](std::uint8_t c) { return kTableOf<HostText>[c]; });
 }
 
 std::string_view without_port(std::string_view host, std::string_view port) {
@@ -173,6 +148,7 @@ private:
         bool is_text = true;
     };
 
+    Event lines();
     Event next_line(Line& line);
     Event start_line(const Line& line);
     Event request_line(const Line& line);
@@ -204,8 +180,8 @@ Event Parser::next_line(Line& line) {
     const auto size = static_cast<std::uint32_t>(bytes_.size());
     line.begin = at_;
     line.is_text = true;
-    std::uint32_t end = find_no_text(bytes_, at_);
-    if (end + 1 < size && bytes_[end] == '\r' && bytes_[end + 1] == '\n') {
+    std::uint32_t end = find_other<Text>(bytes_, at_);
+    if (end + 1 < size && std::memcmp(&bytes_[end], "\r\n", 2) == 0) [[likely]] {
         line.end = end;
         line.next = end + 2;
     } else {
@@ -230,35 +206,30 @@ Event Parser::next_line(Line& line) {
 Event Parser::version(Part part) {
     const std::string_view version = text(part);
     head_->version = part;
-    if (version == "HTTP/1.1" || version == "HTTP/1.0") {
-        head_->minor = version.back() == '1' ? 1 : 0;
-        return Event::None;
-    }
     const bool looks_so = version.size() == 8 && version.starts_with(kHttp) &&
                           is_digit(version[5]) && version[6] == '.' && is_digit(version[7]);
     if (looks_so) {
-        return Event::HttpBadVersion;
+        head_->minor = static_cast<std::uint32_t>(version[7] - '0');
+        return version[5] == '1' && head_->minor <= 1 ? Event::None : Event::HttpBadVersion;
     }
     return kind_ == Kind::Request ? Event::HttpBadRequestLine : Event::HttpBadStatusLine;
 }
 
 Event Parser::request_line(const Line& line) {
-    const std::string_view text = as_text(bytes_.subspan(line.begin, line.end - line.begin));
-    const std::size_t first = text.find(' ');
-    if (!can_begin(as_bytes(text), Kind::Request) || first == std::string_view::npos) {
+    // No line end is a token.
+    const std::uint32_t method_end = find_other<Token>(bytes_, line.begin);
+    const std::uint32_t method_size = method_end - line.begin;
+    if (method_size == 0 || method_size > kMethodMax || bytes_[method_end] != ' ') {
         return Event::HttpNotHttp;
     }
-    const std::size_t last = text.rfind(' ');
-    if (first == last || last == first + 1) {
+    const std::uint32_t target = method_end + 1;
+    const std::uint32_t target_end = find_other<NoBlank>(bytes_.first(line.end), target);
+    if (target_end == target || target_end == line.end || bytes_[target_end] != ' ') {
         return Event::HttpBadRequestLine;
     }
-    const std::string_view target = text.substr(first + 1, last - first - 1);
-    if (target.find_first_of(" \t") != std::string_view::npos) {
-        return Event::HttpBadRequestLine;
-    }
-    head_->method = part(line.begin, line.begin + first);
-    head_->target = part(line.begin + first + 1, line.begin + last);
-    return version(part(line.begin + last + 1, line.end));
+    head_->method = part(line.begin, method_end);
+    head_->target = part(target, target_end);
+    return version(part(target_end + 1, line.end));
 }
 
 Event Parser::status_line(const Line& line) {
@@ -291,17 +262,17 @@ Event Parser::start_line(const Line& line) {
 Event Parser::length(std::string_view value) {
     Event refused = Event::None;
     for_each_element(value, [&](std::string_view element) {
-        constexpr std::size_t kDigitsMax = 18;
-        const bool good = !element.empty() && std::ranges::all_of(element, is_digit);
-        const std::string_view digits =
-            element.substr(std::min(element.find_first_not_of('0'), element.size()));
-        if (!good || digits.size() > kDigitsMax) {
+        constexpr std::uint64_t kMax = 999'999'999'999'999'999;
+        std::uint64_t number = 0;
+        bool good = !element.empty();
+        for (const char c : element) {
+            good = good && is_digit(c);
+            number = good ? number * 10 + static_cast<std::uint64_t>(c - '0') : number;
+            good = good && number <= kMax;
+        }
+        if (!good) {
             refused = refused == Event::None ? Event::HttpBadLength : refused;
             return;
-        }
-        std::uint64_t number = 0;
-        for (const char c : digits) {
-            number = number * 10 + static_cast<std::uint64_t>(c - '0');
         }
         if (head_->has_length && head_->length != number) {
             refused = refused == Event::None ? Event::HttpDifferingLengths : refused;
@@ -338,77 +309,59 @@ Event Parser::host(std::string_view value) {
 Event Parser::note(const Field& field) {
     const std::string_view name = text(field.name);
     const std::string_view value = text(field.value);
-    const char initial = lower(name.front());
-    if (initial != 'h' && initial != 'u' && initial != 'c' && initial != 't') {
-        return Event::None;
+    if (is_name(name, "host")) {
+        return host(value);
     }
-    switch (name.size()) {
-        case 4:
-            return equals_ignoring_case(name, "Host") ? host(value) : Event::None;
-        case 7:
-            head_->upgrade = head_->upgrade || equals_ignoring_case(name, "Upgrade");
-            return Event::None;
-        case 10:
-            if (equals_ignoring_case(name, "Connection")) {
-                for_each_element(value, [this](std::string_view element) {
-                    head_->close = head_->close || equals_ignoring_case(element, "close");
-                    head_->keep_alive =
-                        head_->keep_alive || equals_ignoring_case(element, "keep-alive");
-                });
-            }
-            return Event::None;
-        case 14:
-            return equals_ignoring_case(name, "Content-Length") ? length(value) : Event::None;
-        case 17:
-            return equals_ignoring_case(name, "Transfer-Encoding") ? transfer_encoding(value)
-                                                                   : Event::None;
-        default:
-            return Event::None;
+    if (is_name(name, "connection")) {
+        for_each_element(value, [this](std::string_view element) {
+            head_->close = head_->close || equals_ignoring_case(element, "close");
+            head_->keep_alive = head_->keep_alive || equals_ignoring_case(element, "keep-alive");
+        });
+    } else if (is_name(name, "content-length")) {
+        return length(value);
+    } else if (is_name(name, "transfer-encoding")) {
+        return transfer_encoding(value);
+    } else if (is_name(name, "upgrade")) {
+        head_->upgrade = true;
     }
+    return Event::None;
 }
 
 Event Parser::field(const Line& line) {
-    const ByteView bytes = bytes_.subspan(line.begin, line.end - line.begin);
     if (!line.is_text) {
-        return bad_byte(bytes);
+        return bad_byte(bytes_.subspan(line.begin, line.end - line.begin));
     }
-    if (is_space(bytes[0])) {
+    if (is_space(bytes_[line.begin])) {
         return Event::HttpObsFold;
     }
-    std::uint32_t colon = 0;
-    while (colon + 4 <= bytes.size() && static_cast<int>(kToken[bytes[colon]]) +
-                                                static_cast<int>(kToken[bytes[colon + 1]]) +
-                                                static_cast<int>(kToken[bytes[colon + 2]]) +
-                                                static_cast<int>(kToken[bytes[colon + 3]]) ==
-                                            4) {
-        colon += 4;
+    std::uint32_t colon = find_other<Letter>(bytes_, line.begin);  // No line end is a token.
+    if (bytes_[colon] != ':') {
+        colon = find_other<Token>(bytes_, colon);
     }
-    while (colon < bytes.size() && kToken[bytes[colon]]) {
-        ++colon;
-    }
-    if (colon == 0 || colon == bytes.size()) {
+    if (colon == line.begin || colon == line.end) {
         return Event::HttpBadHeader;
     }
-    if (bytes[colon] != ':') {
-        std::uint32_t behind = colon;
-        while (behind < bytes.size() && is_space(bytes[behind])) {
-            ++behind;
+    std::uint32_t begin = colon;
+    if (bytes_[colon] != ':') {
+        while (begin < line.end && is_space(bytes_[begin])) {
+            ++begin;
         }
-        const bool is_colon = behind < bytes.size() && bytes[behind] == ':' && behind != colon;
+        const bool is_colon = begin < line.end && bytes_[begin] == ':';
         return is_colon ? Event::HttpSpaceBeforeColon : Event::HttpBadHeader;
     }
-    std::uint32_t begin = line.begin + colon + 1;
+    begin += 1;
     std::uint32_t end = line.end;
-    while (begin < end && is_space(bytes_[begin])) {
+    // Of what a text has, only blanks are as low.
+    while (begin < end && bytes_[begin] <= ' ') {
         ++begin;
     }
-    while (end > begin && is_space(bytes_[end - 1])) {
+    while (end > begin && bytes_[end - 1] <= ' ') {
         --end;
     }
     if (head_->fields.size() >= limits_->headers_max) {
         return Event::HttpTooManyHeaders;
     }
-    head_->fields.push_back({.name = part(line.begin, line.begin + colon),
+    head_->fields.push_back({.name = part(line.begin, colon),
                              .value = part(begin, end),
                              .line = part(line.begin, line.next)});
     return note(head_->fields.back());
@@ -448,25 +401,32 @@ Event Parser::whole() {
                                                              : Event::None;
 }
 
-Parsed Parser::run() {
-    Line line;
-    Event refused = next_line(line);
-    if (refused == Event::None) {
-        refused = start_line(line);
-    }
-    while (refused == Event::None && at_ < bytes_.size()) {
-        refused = next_line(line);
-        if (refused == Event::None && line.end == line.begin) {
+Event Parser::lines() {
+    for (bool is_first = true; at_ < bytes_.size(); is_first = false) {
+        Line line;
+        Event refused = next_line(line);
+        if (refused != Event::None) {
+            return refused;
+        }
+        if (line.end == line.begin && !is_first) {
             head_->fields_end = line.begin;
             head_->size = line.next;
             parsed_.size = line.next;
-            break;
+            return Event::None;
         }
-        if (refused == Event::None) {
-            refused = field(line);
+        refused = is_first ? start_line(line) : field(line);
+        if (refused != Event::None) {
+            return refused;
         }
     }
-    parsed_.refused = refused == Event::None ? whole() : refused;
+    return Event::None;
+}
+
+Parsed Parser::run() {
+    parsed_.refused = lines();
+    if (parsed_.refused == Event::None) {
+        parsed_.refused = whole();
+    }
     return parsed_;
 }
 
@@ -483,8 +443,7 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 }
 
 bool is_token(std::string_view text) {
-    return !text.empty() &&
-           std::ranges::all_of(text, [](char c) { return kToken[static_cast<std::uint8_t>(c)]; });
+    return !text.empty() && find_other<Token>(as_bytes(text), 0) == text.size();
 }
 
 HeadEnd find_head_end(ByteView bytes, Kind kind, const Limits& limits, HeadScan& scan) {
@@ -570,7 +529,7 @@ Framing response_framing(const Head& head, Asked asked) {
 }
 
 bool is_line_text(std::string_view text) {
-    return find_no_text(as_bytes(text), 0) == text.size();
+    return find_other<Text>(as_bytes(text), 0) == text.size();
 }
 
 std::size_t find_field(const Head& head, ByteView bytes, std::string_view name, std::size_t from) {
