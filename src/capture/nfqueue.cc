@@ -88,6 +88,8 @@ private:
     std::size_t copied_ = 0;
     std::vector<std::uint8_t> segment_;
     InterfaceSizes sizes_;
+    int refused_ = 0;  // Why the kernel didn't take a packet of ours, an errno; 0: it did.
+    bool has_said_refused_ = false;
     bool has_said_overflow_ = false;
     bool overflow_ = false;
     std::string failure_;
@@ -247,20 +249,20 @@ void Nfqueue::send(const Frame& frame, Leaving leaving) {
         }
         kept.data = bytes.data();
     }
+    const wire::Headers headers = wire::find_headers(kept.link, kept.bytes());
     if (leaving.origin == Origin::Packet && place != SIZE_MAX &&
         queued_[place].fate == Fate::Drop && !queued_[place].packet.is_joined &&
         kept.size <= QueueMessages::kReplacementMax) {
         if (kept.checksum == FrameChecksum::Partial) {
-            complete_checksum(wire::find_headers(kept.link, kept.bytes()), kept.mutable_bytes());
+            complete_checksum(headers, kept.mutable_bytes());
         }
         queued_[place].fate = Fate::Replace;
         queued_[place].replacement = kept.bytes();
         return;
     }
     const std::uint32_t out = place != SIZE_MAX ? queued_[place].packet.out_index : 0;
-    const std::uint32_t headers = wire::find_headers(kept.link, kept.bytes()).payload;
     const std::uint32_t mtu = sizes_.mtu_of(out);
-    std::uint32_t most = mtu > headers ? mtu - headers : mtu;
+    std::uint32_t most = mtu > headers.payload ? mtu - headers.payload : mtu;
     if (leaving.segment_size != 0) {
         most = std::min<std::uint32_t>(most, leaving.segment_size);
     }
@@ -297,8 +299,9 @@ MutableByteView Nfqueue::copy(ByteView bytes) {
 
 void Nfqueue::send_raw(const Raw& raw) {
     cut_segments(raw.frame, raw.payload_max, segment_, [this](ByteView packet) {
-        if (!raw_sender_.send(packet)) {
+        if (const int error = raw_sender_.send(packet); error != 0) {
             counts_.refused.add(1);
+            refused_ = error;
         }
     });
 }
@@ -362,15 +365,23 @@ std::vector<std::string> Nfqueue::look_after() {
         counts_.waiting.set(facts->waiting);
         counts_.kernel_lost.set(facts->lost);
     }
+    std::vector<std::string> said;
+    if (refused_ != 0 && !has_said_refused_) {
+        has_said_refused_ = true;
+        said.push_back(
+            fmt::format("queue {}: the kernel doesn't take every packet that should "
+                        "leave: {}; such packets are lost",
+                        queue_, std::generic_category().message(refused_)));
+    }
     if ((overflow_ || counts_.kernel_lost.get() != 0) && !has_said_overflow_) {
         has_said_overflow_ = true;
-        return {
+        said.push_back(
             fmt::format("queue {}: packets come faster than they are walked: {} {}; more "
                         "queues, nfqueue.length_max or nfqueue.socket_buffer may help",
                         queue_, counts_.kernel_lost.get(),
-                        settings_.fail_open ? "passed unlooked or were lost" : "are lost")};
+                        settings_.fail_open ? "passed unlooked or were lost" : "are lost"));
     }
-    return {};
+    return said;
 }
 
 }  // namespace

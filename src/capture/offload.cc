@@ -36,7 +36,7 @@ Offload describe_offload(const Frame& frame, const OffloadNeeds& needs) {
     const std::uint32_t most = needs.packet_max - std::min(in_front, needs.packet_max - 1);
     const std::uint32_t size =
         needs.segment_size == 0 ? most : std::min<std::uint32_t>(most, needs.segment_size);
-    const bool is_cut = is_tcp && headers.end - headers.payload > size;
+    const bool is_cut = (is_tcp || needs.is_joined_udp) && headers.end - headers.payload > size;
     if (!is_cut && frame.checksum != FrameChecksum::Partial) {
         return offload;
     }
@@ -48,8 +48,10 @@ Offload describe_offload(const Frame& frame, const OffloadNeeds& needs) {
     if (!is_cut) {
         return offload;
     }
-    offload.kind = headers.ip_version == 4 ? Offload::kTcpIpv4 : Offload::kTcpIpv6;
-    if ((frame.data[headers.transport + 13] & kCwr) != 0) {
+    offload.kind = !is_tcp                   ? Offload::kUdp
+                   : headers.ip_version == 4 ? Offload::kTcpIpv4
+                                             : Offload::kTcpIpv6;
+    if (is_tcp && (frame.data[headers.transport + 13] & kCwr) != 0) {
         offload.kind |= Offload::kEcn;
     }
     offload.segment_size = static_cast<std::uint16_t>(size);

@@ -16,6 +16,7 @@ struct Offload {
     static constexpr std::uint8_t kWhole = 0;  // Kinds: not to be cut.
     static constexpr std::uint8_t kTcpIpv4 = 1;
     static constexpr std::uint8_t kTcpIpv6 = 4;
+    static constexpr std::uint8_t kUdp = 5;     // Into datagrams, which segment_size tells apart.
     static constexpr std::uint8_t kEcn = 0x80;  // The first segment alone has CWR.
 
     std::uint8_t flags = 0;
@@ -30,6 +31,7 @@ static_assert(sizeof(Offload) == 10);
 struct OffloadNeeds {
     std::uint32_t packet_max = 0;    // The MTU: longer ones must be cut.
     std::uint16_t segment_size = 0;  // And those with more payload; 0: what the MTU allows.
+    bool is_joined_udp = false;      // Several datagrams of that size came as one.
 };
 
 // For a frame whose bytes are not those that it came with. Where its checksum is left to the sender

@@ -81,6 +81,19 @@ TEST(OffloadTest, ALongSegmentIsLeftToBeCut) {
     EXPECT_EQ(offload.kind, Offload::kWhole);
 }
 
+TEST(OffloadTest, DatagramsThatCameAsOneAreToldApartAgain) {
+    auto bytes = make_frame(2000, wire::kProtocolUdp);
+    store_be16(&bytes[kLink + 24], static_cast<std::uint16_t>(bytes.size() - kLink - 20));
+    const OffloadNeeds needs{.packet_max = 1500, .segment_size = 500, .is_joined_udp = true};
+    Offload offload = describe(bytes, FrameChecksum::Partial, needs);
+    EXPECT_EQ(offload.kind, Offload::kUdp);
+    EXPECT_EQ(offload.segment_size, 500);
+    EXPECT_EQ(offload.header_size, kLink + 20 + 8);
+    EXPECT_EQ(offload.flags, Offload::kNeedsChecksum);
+    offload = describe(bytes, FrameChecksum::Partial, {.packet_max = 1500, .segment_size = 500});
+    EXPECT_EQ(offload.kind, Offload::kWhole);
+}
+
 TEST(OffloadTest, OthersThanTcpAndUdpAreLeftAlone) {
     auto bytes = make_frame(2000, 89);
     const auto before = bytes;

@@ -7,10 +7,10 @@
 #include <functional>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <utility>
 
 #include <sys/ioctl.h>
 #include <system_error>
-#include <unistd.h>
 
 #include "capture/offload.h"
 
@@ -31,7 +31,8 @@ public:
         offloads_.reserve(kFramesOfSide * 2);
     }
 
-    [[nodiscard]] std::string open(const PacketPairOptions& options, std::uint16_t group);
+    // `first`: of the sources that share the interfaces; null: this is it.
+    [[nodiscard]] std::string open(const PacketPairOptions& options, const PacketPair* first);
     void begin() const;
 
     std::span<Frame> receive(Instant wall) override;
@@ -57,6 +58,8 @@ private:
     std::array<pollfd, 2> fds_{};
     std::array<std::uint32_t, 2> mtu_{};
     std::array<bool, 2> is_down_{};
+    std::array<int, 2> refused_{};  // Why the kernel didn't take a frame, an errno; 0: it did.
+    bool has_said_refused_ = false;
     std::uint64_t stride_;
     std::uint8_t worker_;
     std::uint64_t number_;  // Of the batch's first frame.
@@ -72,14 +75,14 @@ bool ask(int fd, unsigned long what, const std::string& name, ifreq& request) {
     return ioctl(fd, what, &request) == 0;
 }
 
-std::string PacketPair::open(const PacketPairOptions& options, std::uint16_t group) {
+std::string PacketPair::open(const PacketPairOptions& options, const PacketPair* first) {
     for (std::size_t side = 0; side < sides_; ++side) {
-        std::string error =
-            sockets_.at(side).open({.interface = names_.at(side),
-                                    .settings = options.settings,
-                                    .sends = sides_ == 2,
-                                    .workers = options.workers,
-                                    .group = static_cast<std::uint16_t>(group + side)});
+        std::string error = sockets_.at(side).open(
+            {.interface = names_.at(side),
+             .settings = options.settings,
+             .sends = sides_ == 2,
+             .workers = options.workers,
+             .first = first == nullptr ? nullptr : &first->sockets_.at(side)});
         if (!error.empty()) {
             return error;
         }
@@ -169,13 +172,14 @@ void PacketPair::send(const Frame& frame, Leaving leaving) {
         return;
     }
     const std::size_t to = 1 - (frame.interface & 1U);
-    const std::size_t place = leaving.origin == Origin::Packet ? place_of(frame) : SIZE_MAX;
-    const std::uint16_t segment_size =
-        place < offloads_.size() && offloads_[place].segment_size != 0
-            ? offloads_[place].segment_size
-            : leaving.segment_size;
-    const Offload offload =
-        describe_offload(frame, {.packet_max = mtu_.at(to), .segment_size = segment_size});
+    OffloadNeeds needs{.packet_max = mtu_.at(to), .segment_size = leaving.segment_size};
+    const std::size_t place = place_of(frame);
+    if (leaving.origin == Origin::Packet && place < offloads_.size() &&
+        offloads_[place].segment_size != 0) {
+        needs.segment_size = offloads_[place].segment_size;
+        needs.is_joined_udp = offloads_[place].kind == Offload::kUdp;
+    }
+    const Offload offload = describe_offload(frame, needs);
     counts_.sent.add(1);
     if (is_ring_frame(frame)) {
         sockets_.at(to).send(frame.bytes(), offload);
@@ -186,8 +190,10 @@ void PacketPair::send(const Frame& frame, Leaving leaving) {
 
 void PacketPair::finish_batch() {
     for (std::size_t side = 0; side < sides_; ++side) {
-        if (const std::uint64_t refused = sockets_.at(side).flush(); refused != 0) {
-            counts_.refused.add(refused);
+        const PacketSocket::Refused refused = sockets_.at(side).flush();
+        if (refused.count != 0) {
+            counts_.refused.add(refused.count);
+            refused_.at(side) = refused.error;
         }
     }
     for (std::size_t side = 0; side < sides_; ++side) {
@@ -228,6 +234,14 @@ void PacketPair::look_at(std::uint32_t side, std::vector<std::string>& said) {
         }
         is_down_.at(side) = down;
     }
+    if (const int error = std::exchange(refused_.at(side), 0);
+        error != 0 && !is_down_.at(side) && !has_said_refused_) {
+        has_said_refused_ = true;
+        said.push_back(
+            fmt::format("{}: the kernel doesn't take every frame that should leave: {}; "
+                        "such frames are lost",
+                        name, std::generic_category().message(error)));
+    }
 }
 
 std::vector<std::string> PacketPair::look_after() {
@@ -242,12 +256,11 @@ std::vector<std::string> PacketPair::look_after() {
 
 LiveSources open_packet_pair(const PacketPairOptions& options) {
     LiveSources made;
-    // Two for each process: others may look at the same interfaces.
-    const auto group = static_cast<std::uint16_t>(static_cast<unsigned>(getpid()) * 2U);
     std::vector<const PacketPair*> pairs;
     for (std::uint32_t worker = 0; worker < options.workers; ++worker) {
         auto pair = std::make_unique<PacketPair>(options, worker);
-        if (made.error = pair->open(options, group); !made.error.empty()) {
+        if (made.error = pair->open(options, pairs.empty() ? nullptr : pairs.front());
+            !made.error.empty()) {
             made.sources.clear();
             return made;
         }

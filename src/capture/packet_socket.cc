@@ -13,6 +13,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <system_error>
 #include <unistd.h>
@@ -56,6 +57,14 @@ bool is_outgoing(const std::uint8_t* place) {
     return address.sll_pkttype == PACKET_OUTGOING;
 }
 
+// What leaves there comes back: it would be seen twice.
+bool is_loopback(int fd, const std::string& interface) {
+    ifreq request{};
+    interface.copy(static_cast<char*>(request.ifr_name), IFNAMSIZ - 1);
+    return ioctl(fd, SIOCGIFFLAGS, &request) == 0 &&
+           (static_cast<unsigned>(request.ifr_flags) & IFF_LOOPBACK) != 0;
+}
+
 // The card or driver took the tag out of the frame: its bytes are those of the wire again.
 MutableByteView restore_tag(MutableByteView bytes, const tpacket2_hdr& header, Offload& offload) {
     const bool names_type = (header.tp_status & TP_STATUS_VLAN_TPID_VALID) != 0;
@@ -96,6 +105,7 @@ std::string PacketSocket::open(const Options& options) {
         return fmt::format("{}: there is no such interface; `ip link` lists them",
                            options.interface);
     }
+    ignores_outgoing_ = options.sends || is_loopback(fd_, options.interface);
     for (const auto step : {&PacketSocket::prepare, &PacketSocket::make_ring}) {
         if (std::string error = (this->*step)(options); !error.empty()) {
             return error;
@@ -124,7 +134,7 @@ std::string PacketSocket::prepare(const Options& options) {
     promiscuous.mr_type = PACKET_MR_PROMISC;
     if (!set(fd_, PACKET_VERSION, static_cast<int>(TPACKET_V2)) || !set(fd_, PACKET_VNET_HDR, 1) ||
         !set(fd_, PACKET_RESERVE, kReserve) ||
-        (options.sends && !set(fd_, PACKET_IGNORE_OUTGOING, 1)) ||
+        (ignores_outgoing_ && !set(fd_, PACKET_IGNORE_OUTGOING, 1)) ||
         !set(fd_, PACKET_ADD_MEMBERSHIP, promiscuous)) {
         return failed(options.interface, "socket option", "; Linux 4.20 or later is needed");
     }
@@ -169,9 +179,14 @@ std::string PacketSocket::make_ring(const Options& options) {
 }
 
 std::string PacketSocket::join_group(const Options& options) {
-    const std::uint32_t group =
-        options.group | (std::uint32_t{PACKET_FANOUT_CBPF} | (options.sends ? kIgnoreOutgoing : 0))
-                            << 16;
+    const std::uint32_t kind =
+        std::uint32_t{PACKET_FANOUT_CBPF} | (ignores_outgoing_ ? kIgnoreOutgoing : 0);
+    std::uint32_t group = kind << 16 | std::uint32_t{PACKET_FANOUT_FLAG_UNIQUEID} << 16;
+    socklen_t size = sizeof group;
+    if (options.first != nullptr &&
+        getsockopt(options.first->fd_, SOL_PACKET, PACKET_FANOUT, &group, &size) == 0) {
+        group = (group & 0xffffU) | kind << 16;
+    }
     std::vector<sock_filter> code = spread_program();
     const sock_fprog program{.len = static_cast<unsigned short>(code.size()),
                              .filter = code.data()};
@@ -197,7 +212,7 @@ std::optional<RingFrame> PacketSocket::next() {
     }
     next_ = next_ + 1 == places_ ? 0 : next_ + 1;
     held_ += 1;
-    if (sends_ && is_outgoing(at)) {  // Of a kernel that doesn't know kIgnoreOutgoing.
+    if (ignores_outgoing_ && is_outgoing(at)) {  // Of a kernel that doesn't know kIgnoreOutgoing.
         return next();
     }
     RingFrame frame{.bytes = {at + header->tp_mac, header->tp_snaplen},
@@ -225,7 +240,7 @@ void PacketSocket::release() {
 
 void PacketSocket::send(ByteView bytes, const Offload& offload) {
     if (is_full()) {
-        refused_ += flush();
+        send_queued();
     }
     offloads_[queued_] = offload;
     // The kernel reads them only; an iovec can't say so.
@@ -236,11 +251,11 @@ void PacketSocket::send(ByteView bytes, const Offload& offload) {
 
 void PacketSocket::send_copy(ByteView bytes, const Offload& offload) {
     if (bytes.size() > kCopiesSize) {
-        refused_ += 1;
+        refused_ = {.count = refused_.count + 1, .error = EMSGSIZE};
         return;
     }
     if (is_full() || copied_ + bytes.size() > kCopiesSize) {
-        refused_ += flush();
+        send_queued();
     }
     std::uint8_t* const copy = copies_.get() + copied_;
     std::memcpy(copy, bytes.data(), bytes.size());
@@ -248,8 +263,12 @@ void PacketSocket::send_copy(ByteView bytes, const Offload& offload) {
     send({copy, bytes.size()}, offload);
 }
 
-std::uint64_t PacketSocket::flush() {
-    std::uint64_t refused = std::exchange(refused_, 0);
+PacketSocket::Refused PacketSocket::flush() {
+    send_queued();
+    return std::exchange(refused_, {});
+}
+
+void PacketSocket::send_queued() {
     std::size_t at = 0;
     int tries = 0;
     while (at < queued_) {
@@ -263,12 +282,11 @@ std::uint64_t PacketSocket::flush() {
             tries += 1;
         } else if (errno != EINTR) {
             at += 1;  // This one never fits, or the interface is down.
-            refused += 1;
+            refused_ = {.count = refused_.count + 1, .error = errno};
         }
     }
     queued_ = 0;
     copied_ = 0;
-    return refused;
 }
 
 void PacketSocket::wait_for_room() const {

@@ -33,8 +33,8 @@ public:
         std::string interface;
         LiveSettings settings;
         bool sends = true;          // Not: looks only, and sees what leaves the interface too.
-        std::uint32_t workers = 1;  // That share the interface,
-        std::uint16_t group = 0;    // as this fanout group.
+        std::uint32_t workers = 1;  // That share the interface;
+        const PacketSocket* first = nullptr;  // the one that others join; null: this is it.
     };
     PacketSocket() = default;
     ~PacketSocket();
@@ -57,8 +57,12 @@ public:
     void send(ByteView bytes, const Offload& offload);
     // The same for bytes that are copied.
     void send_copy(ByteView bytes, const Offload& offload);
-    // Returns how many the kernel refused.
-    [[nodiscard]] std::uint64_t flush();
+    // What the kernel refused since the last call, and why it did the last time, an errno.
+    struct Refused {
+        std::uint64_t count = 0;
+        int error = 0;
+    };
+    [[nodiscard]] Refused flush();
     [[nodiscard]] bool is_full() const { return queued_ == kQueueMax; }
 
     // Frames that found no place in the ring since the last call.
@@ -73,11 +77,13 @@ private:
     [[nodiscard]] std::string make_ring(const Options& options);
     [[nodiscard]] std::string join_group(const Options& options);
     [[nodiscard]] std::uint8_t* place(std::uint32_t number) const;
+    void send_queued();
     void wait_for_room() const;
 
     int fd_ = -1;
     int index_ = 0;
     bool sends_ = true;
+    bool ignores_outgoing_ = true;
     std::uint8_t* ring_ = nullptr;
     std::size_t ring_size_ = 0;
     std::size_t block_size_ = 0;
@@ -93,7 +99,7 @@ private:
     std::size_t queued_ = 0;
     std::unique_ptr<std::uint8_t[]> copies_;
     std::size_t copied_ = 0;
-    std::uint64_t refused_ = 0;
+    Refused refused_;
 };
 
 }  // namespace haka::capture

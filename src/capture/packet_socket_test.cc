@@ -65,7 +65,7 @@ TEST_F(PacketSocketTest, FramesOfAnySizeComeWhole) {
     for (const std::size_t size : {60U, 1514U, 65'549U}) {
         const auto frame = make_frame(size, 1);
         sender.send_copy(frame, {});
-        ASSERT_EQ(sender.flush(), 0U);
+        ASSERT_EQ(sender.flush().count, 0U);
         const RingFrame came = wait_for_frame(receiver);
         EXPECT_EQ(came.size_on_wire, size);
         EXPECT_EQ(std::vector<std::uint8_t>(came.bytes.begin(), came.bytes.end()), frame);
@@ -83,7 +83,7 @@ TEST_F(PacketSocketTest, ARingThatIsFullLosesAndCounts) {
     for (int i = 0; i < 20; ++i) {
         sender.send(frame, {});
     }
-    ASSERT_EQ(sender.flush(), 0U);
+    ASSERT_EQ(sender.flush().count, 0U);
     for (int i = 0; i < 15; ++i) {
         (void)wait_for_frame(receiver);
     }
@@ -91,7 +91,7 @@ TEST_F(PacketSocketTest, ARingThatIsFullLosesAndCounts) {
     EXPECT_EQ(receiver.take_lost(), 5U);
     receiver.release();
     sender.send(frame, {});
-    ASSERT_EQ(sender.flush(), 0U);
+    ASSERT_EQ(sender.flush().count, 0U);
     EXPECT_EQ(wait_for_frame(receiver).bytes.size(), 100U);
 }
 
@@ -102,7 +102,10 @@ TEST_F(PacketSocketTest, AFrameThatTheKernelRefusesIsCounted) {
     const std::vector<std::uint8_t> stub(3);
     sender.send(stub, {});
     sender.send(good, {});
-    EXPECT_EQ(sender.flush(), 1U);
+    const PacketSocket::Refused refused = sender.flush();
+    EXPECT_EQ(refused.count, 1U);
+    EXPECT_EQ(refused.error, EINVAL);
+    EXPECT_EQ(sender.flush().count, 0U);
 }
 
 // Both directions, and fragments without ports, reach the same of three workers; not all flows do.
@@ -111,10 +114,11 @@ TEST_F(PacketSocketTest, TheKernelSpreadsByAddressPair) {
     ASSERT_EQ(sender.open({.interface = "lo", .settings = {}}), "");
     std::array<PacketSocket, 3> workers;
     for (PacketSocket& worker : workers) {
-        ASSERT_EQ(
-            worker.open(
-                {.interface = "lo", .settings = {.ring_frames = 60}, .workers = 3, .group = 77}),
-            "");
+        ASSERT_EQ(worker.open({.interface = "lo",
+                               .settings = {.ring_frames = 60},
+                               .workers = 3,
+                               .first = &worker == workers.data() ? nullptr : workers.data()}),
+                  "");
     }
     for (const PacketSocket& worker : workers) {
         worker.begin();
@@ -128,7 +132,7 @@ TEST_F(PacketSocketTest, TheKernelSpreadsByAddressPair) {
         for (const auto& frame : frames) {
             sender.send_copy(frame, {});
         }
-        ASSERT_EQ(sender.flush(), 0U);
+        ASSERT_EQ(sender.flush().count, 0U);
         std::array<int, 3> counts{};
         int came = 0;
         for (int tries = 0; tries < 100 && came < 3; ++tries) {
@@ -144,6 +148,20 @@ TEST_F(PacketSocketTest, TheKernelSpreadsByAddressPair) {
         shares.at(static_cast<std::size_t>(std::ranges::max_element(counts) - counts.begin())) += 1;
     }
     EXPECT_LT(*std::ranges::max_element(shares), 11);
+}
+
+TEST_F(PacketSocketTest, WhoLooksAtTheLoopbackInterfaceSeesEachFrameOnce) {
+    PacketSocket sender;
+    PacketSocket looks;
+    ASSERT_EQ(sender.open({.interface = "lo", .settings = {}}), "");
+    ASSERT_EQ(looks.open({.interface = "lo", .settings = {}, .sends = false}), "");
+    looks.begin();
+    for (const std::size_t size : {100U, 101U}) {
+        sender.send_copy(make_frame(size, 1), {});
+    }
+    ASSERT_EQ(sender.flush().count, 0U);
+    EXPECT_EQ(wait_for_frame(looks).bytes.size(), 100U);
+    EXPECT_EQ(wait_for_frame(looks).bytes.size(), 101U);
 }
 
 TEST_F(PacketSocketTest, AnInterfaceThatIsNotThereIsNamed) {

@@ -61,7 +61,7 @@ std::string RawSender::open(std::uint32_t mark) {
     return {};
 }
 
-bool RawSender::send(ByteView packet) const {
+int RawSender::send(ByteView packet) const {
     sockaddr_in ipv4{};
     sockaddr_in6 ipv6{};
     const void* to = &ipv4;
@@ -77,22 +77,24 @@ bool RawSender::send(ByteView packet) const {
         size = sizeof ipv6;
         fd = ipv6_;
     } else {
-        return false;
+        return EAFNOSUPPORT;
     }
+    int error = 0;
     for (int tries = 0; tries < kTriesMax; ++tries) {
         const ssize_t sent = sendto(fd, packet.data(), packet.size(), MSG_DONTWAIT,
                                     static_cast<const sockaddr*>(to), size);
         if (sent >= 0) {
-            return true;
+            return 0;
         }
-        if (errno == EAGAIN || errno == ENOBUFS) {
+        error = errno;
+        if (error == EAGAIN || error == ENOBUFS) {
             pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
             (void)::poll(&room, 1, kRoomPatience_ms);
-        } else if (errno != EINTR) {
-            return false;
+        } else if (error != EINTR) {
+            return error;
         }
     }
-    return false;
+    return error;
 }
 
 }  // namespace haka::capture

@@ -23,8 +23,9 @@ public:
 
     // Empty when it worked.
     [[nodiscard]] std::string open(std::uint32_t mark);
-    // Sends an IPv4 or IPv6 packet at once; false: the kernel refused it.
-    [[nodiscard]] bool send(ByteView packet) const;
+    // Sends an IPv4 or IPv6 packet at once. Returns why the kernel refused it, an errno; 0: it
+    // didn't.
+    [[nodiscard]] int send(ByteView packet) const;
 
 private:
     int ipv4_ = -1;
