@@ -1,7 +1,6 @@
 #include "app/doctor.h"
 
 #include <algorithm>
-#include <charconv>
 #include <fmt/format.h>
 #include <set>
 #include <tuple>
@@ -58,10 +57,12 @@ void examine_kernel(Findings& findings, const LiveSource& source, const SystemFa
     // Without the privilege it can't be known.
     if (source.kind != LiveKind::Queues && facts.net_raw) {
         if (facts.packet_sockets) {
-            findings.ok("kernel: AF_PACKET with TPACKET_V3");
+            findings.ok("kernel: AF_PACKET with a ring");
         } else {
-            findings.fail("kernel: it has no AF_PACKET sockets with TPACKET_V3 (CONFIG_PACKET)",
-                          {"modprobe af_packet"});
+            findings.fail(
+                "kernel: it has no AF_PACKET sockets with a ring (CONFIG_PACKET), or is older than "
+                "Linux 4.20",
+                {"modprobe af_packet"});
         }
     }
 }
@@ -85,7 +86,7 @@ std::string add_nft_rule(const LiveSource& source) {
                                    : fmt::format("{}-{}", source.first_queue, source.last_queue);
     return fmt::format(
         "nft 'table inet haka {{ chain forward {{ type filter hook forward priority 0; "
-        "queue flags bypass to {}; }} }}'",
+        "queue flags bypass to {}; }}; }}'",
         queues);
 }
 
@@ -98,6 +99,12 @@ void examine_rule(Findings& findings, const LiveSource& source, const QueueRule&
             {fmt::format("haka run --nfqueue {}:{} ...", std::min(rule.first, source.first_queue),
                          std::max(rule.last, source.last_queue))});
     }
+    if (rule.by_cpu) {
+        findings.warn(fmt::format("rules: \"{}\" spreads packets by CPU: the two directions of a "
+                                  "connection can reach different workers",
+                                  rule.text),
+                      {"leave --queue-cpu-fanout (nft: fanout) out of it"});
+    }
     if (rule.chain == "INPUT" || rule.chain == "OUTPUT") {
         findings.warn(fmt::format("rules: \"{}\": only forwarded packets are supported; what is "
                                   "made for this machine's own connections can come back to the "
@@ -105,15 +112,22 @@ void examine_rule(Findings& findings, const LiveSource& source, const QueueRule&
                                   rule.text),
                       {fmt::format("move it to the FORWARD chain")});
     }
-    findings.ok(fmt::format("rules: \"{}\"; while the engine is down its packets {}", rule.text,
-                            rule.bypass ? "pass (bypass)" : "are dropped (no bypass)"));
+    findings.ok(fmt::format("rules: {}: \"{}\"; while the engine is down its packets {}",
+                            rule.ipv4 && rule.ipv6 ? "IPv4 and IPv6"
+                            : rule.ipv6            ? "IPv6"
+                                                   : "IPv4",
+                            rule.text, rule.bypass ? "pass (bypass)" : "are dropped (no bypass)"));
 }
 
 void examine_rules(Findings& findings, const LiveSource& source, const SystemFacts& facts) {
+    if (!facts.has_rule_tools) {
+        findings.warn("rules: neither iptables nor nft is here, so they can't be listed",
+                      {"apt-get install iptables nftables"});
+        return;
+    }
     if (!facts.rules_listed) {
-        findings.warn(
-            "rules: they can't be listed; is iptables or nftables installed, are you root?",
-            {"apt-get install iptables nftables"});
+        findings.warn("rules: they can't be listed without more privileges",
+                      {"sudo haka doctor --nfqueue ..."});
         return;
     }
     bool ipv4 = false;
@@ -188,6 +202,13 @@ void examine_interface(Findings& findings, const std::string& name, const Interf
     if (kind != LiveKind::Pair) {
         return;
     }
+    if (facts.engine) {
+        findings.fail(fmt::format("{}: another haka stands there; both would pass each frame on, "
+                                  "also what one of them drops",
+                                  name),
+                      {*facts.engine != 0 ? fmt::format("kill {}", *facts.engine)
+                                          : "end the other one, or choose other interfaces"});
+    }
     if (!facts.master.empty()) {
         findings.fail(fmt::format("{}: it belongs to {}, which would forward each packet a second "
                                   "time",
@@ -234,46 +255,6 @@ void examine_pair(Findings& findings, const LiveSource& source, const SystemFact
 }
 
 }  // namespace
-
-std::string parse_queues(const std::string& text, LiveSource& source) {
-    const auto number = [](std::string_view digits, std::uint16_t& at) {
-        const char* end = digits.data() + digits.size();
-        const auto [rest, error] = std::from_chars(digits.data(), end, at);
-        return error == std::errc() && rest == end;
-    };
-    const std::size_t colon = text.find(':');
-    const std::string_view whole = text;
-    const bool right =
-        number(whole.substr(0, colon), source.first_queue) &&
-        (colon == std::string::npos ? (source.last_queue = source.first_queue, true)
-                                    : number(whole.substr(colon + 1), source.last_queue));
-    if (!right || source.last_queue < source.first_queue) {
-        return fmt::format(
-            "--nfqueue takes a queue, N, or queues, N:M, from 0 to 65535, not \"{}\"", text);
-    }
-    source.kind = LiveKind::Queues;
-    return {};
-}
-
-std::string parse_interfaces(const std::string& text, LiveSource& source) {
-    const std::size_t colon = text.find(':');
-    source.interfaces = {text.substr(0, colon)};
-    source.kind = LiveKind::Passive;
-    if (colon != std::string::npos) {
-        source.interfaces.push_back(text.substr(colon + 1));
-        source.kind = LiveKind::Pair;
-    }
-    const bool has_empty = std::ranges::any_of(
-        source.interfaces, [](const std::string& name) { return name.empty(); });
-    if (has_empty || source.interfaces.back().find(':') != std::string::npos) {
-        return fmt::format("-i takes an interface, or two to stand between: IF1:IF2, not \"{}\"",
-                           text);
-    }
-    if (source.kind == LiveKind::Pair && source.interfaces[0] == source.interfaces[1]) {
-        return fmt::format("-i {}: a pair has two different interfaces", text);
-    }
-    return {};
-}
 
 std::vector<Finding> examine(const LiveSource& source, const SystemFacts& facts) {
     Findings findings;

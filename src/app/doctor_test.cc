@@ -13,7 +13,7 @@ protected:
         facts_.packet_sockets = true;
         facts_.queues = true;
         facts_.ipv4_forwarding = true;
-        facts_.rules_listed = true;
+        facts_.has_rule_tools = facts_.rules_listed = true;
         facts_.interfaces["a"] = good();
         facts_.interfaces["b"] = good();
         append_iptables_rules(facts_.queue_rules,
@@ -84,9 +84,11 @@ TEST_F(DoctorTest, WithoutARuleNothingComes) {
     expect(queues_, "warn  rules: none sends packets to queues 0 to 1",
            "iptables-legacy -I FORWARD -j NFQUEUE --queue-balance 0:1 --queue-bypass");
     expect({.kind = LiveKind::Queues, .first_queue = 4, .last_queue = 4}, "to queue 4",
-           "queue flags bypass to 4;");
+           "queue flags bypass to 4; }; }'");
     facts_.rules_listed = false;
-    expect(queues_, "warn  rules: they can't be listed", "apt-get install");
+    expect(queues_, "warn  rules: they can't be listed", "sudo haka doctor");
+    facts_.has_rule_tools = false;
+    expect(queues_, "warn  rules: neither iptables nor nft is here", "apt-get install");
 }
 
 TEST_F(DoctorTest, RulesThatDoNotFitAreShown) {
@@ -96,6 +98,18 @@ TEST_F(DoctorTest, RulesThatDoNotFitAreShown) {
     expect(queues_, "warn  rules: none sends IPv6 packets to queues 0 to 1", "ip6tables-legacy");
     append_iptables_rules(facts_.queue_rules, "-A OUTPUT -j NFQUEUE --queue-num 0", true);
     expect(queues_, "only forwarded packets are supported", "FORWARD chain");
+}
+
+TEST_F(DoctorTest, DirectionsMustMeet) {
+    append_iptables_rules(
+        facts_.queue_rules,
+        "-A FORWARD -p tcp -j NFQUEUE --queue-balance 0:1 --queue-bypass --queue-cpu-fanout", true);
+    expect(queues_, "spreads packets by CPU", "leave --queue-cpu-fanout");
+    facts_.queue_rules.clear();
+    append_nft_rules(facts_.queue_rules,
+                     "table inet t {\n chain c {\n  type filter hook forward priority 0\n"
+                     "  queue flags bypass,fanout to 0-1\n");
+    expect(queues_, "spreads packets by CPU", "nft: fanout");
 }
 
 TEST_F(DoctorTest, SaysWhatHappensToPacketsWhileTheEngineIsDown) {
@@ -133,6 +147,8 @@ TEST_F(DoctorTest, APairMustBeAloneAndAlike) {
            "ip link set b mtu 1500");
     facts_.interfaces["b"].master = "br0";
     expect(pair_, "fail  b: it belongs to br0", "ip link set b nomaster");
+    facts_.interfaces["b"].engine = 4711;
+    expect(pair_, "fail  b: another haka stands there", "kill 4711");
     facts_.interfaces["b"].gro = true;
     EXPECT_EQ(bad(pair_).find("GRO"), std::string::npos);
     facts_.interfaces["b"].lro = true;
@@ -143,27 +159,6 @@ TEST_F(DoctorTest, APairMustBeAloneAndAlike) {
     facts_.interfaces["b"].addresses = {"10.0.1.1"};
     expect(pair_, "fail  a and b: both have addresses", "ip address flush dev b");
     EXPECT_EQ(bad(passive_), "");
-}
-
-TEST(LiveSourceTest, ReadsQueuesAndInterfaces) {
-    LiveSource source;
-    EXPECT_EQ(parse_queues("7", source), "");
-    EXPECT_EQ(source.first_queue, 7);
-    EXPECT_EQ(source.last_queue, 7);
-    EXPECT_EQ(parse_queues("0:65535", source), "");
-    EXPECT_EQ(source.last_queue, 65'535);
-    EXPECT_EQ(source.kind, LiveKind::Queues);
-    for (const char* wrong : {"", ":", "1:", ":1", "2:1", "65536", "-1", "1:2:3", "a"}) {
-        EXPECT_NE(parse_queues(wrong, source), "") << wrong;
-    }
-    EXPECT_EQ(parse_interfaces("eth0", source), "");
-    EXPECT_EQ(source.kind, LiveKind::Passive);
-    EXPECT_EQ(parse_interfaces("eth0:eth1", source), "");
-    EXPECT_EQ(source.kind, LiveKind::Pair);
-    EXPECT_EQ(source.interfaces, (std::vector<std::string>{"eth0", "eth1"}));
-    for (const char* wrong : {"", ":", "a:", ":b", "a:b:c", "a:a"}) {
-        EXPECT_NE(parse_interfaces(wrong, source), "") << wrong;
-    }
 }
 
 TEST(SystemFactsTest, TheLoopbackInterfaceIsSeen) {

@@ -15,6 +15,7 @@
 #include "app/ctl.h"
 #include "app/doctor.h"
 #include "app/help.h"
+#include "app/interface_claim.h"
 #include "app/live.h"
 #include "app/options.h"
 #include "app/same_file.h"
@@ -196,6 +197,7 @@ int dispatch(const std::vector<std::string>& arguments) {
     if (options.command == Command::Check) {
         return check_policy(options, settings);
     }
+    const InterfaceClaim claim(options.live);
     if (!options.live.is_given() || !settings.supervisor.enabled) {
         return run_policy(options, settings, {});
     }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "app/help.h"
+#include "app/live_source.h"
 #include "app/nearest.h"
 #include "app/settings_file.h"
 #include "control/exposer.h"
@@ -18,7 +19,6 @@ namespace {
 using Words = std::vector<std::string>;
 using Names = std::vector<std::string_view>;
 
-constexpr std::uint32_t kWorkersMax = 64;
 constexpr std::array<std::string_view, 5> kLevels = {"fatal", "error", "warning", "info", "debug"};
 
 // Every option as it was given, so that what is wrong can be told in our own words.
@@ -169,45 +169,33 @@ void take_common(const CLI::App& command, const Given& given, Options& options) 
                                          : Colour::Auto;
 }
 
-// N or N:M, one worker for each queue.
-void take_queues(const std::string& text, Options& options) {
-    const std::size_t colon = text.find(':');
-    const auto first = number("--nfqueue", {text.substr(0, colon)}, 0, UINT16_MAX);
-    const auto last = colon == std::string::npos
-                          ? first
-                          : number("--nfqueue", {text.substr(colon + 1)}, 0, UINT16_MAX);
-    if (!first || !last || *last < *first || *last - *first >= kWorkersMax) {
-        throw WrongUsage{
-            fmt::format("--nfqueue takes a queue's number, or the first and last of "
-                        "{} at most as in 0:3, not \"{}\"",
-                        kWorkersMax, text)};
+void refuse(const std::string& wrong) {
+    if (!wrong.empty()) {
+        throw WrongUsage{wrong};
     }
-    const auto count = static_cast<std::uint32_t>(*last - *first + 1);
+}
+
+// One worker for each queue.
+void take_queues(const std::string& text, Options& options) {
+    LiveSource source;
+    refuse(parse_queues(text, source));
+    const unsigned count = source.last_queue - source.first_queue + 1U;
     if (options.workers && *options.workers != count) {
         throw WrongUsage{
             fmt::format("--nfqueue {} has a worker for each queue, {}; -j {} says "
                         "otherwise: leave it out, or give --nfqueue {}:{}",
-                        text, count, *options.workers, *first, *first + *options.workers - 1)};
+                        text, count, *options.workers, source.first_queue,
+                        source.first_queue + *options.workers - 1)};
     }
     options.workers = count;
-    options.live.queue = static_cast<std::uint16_t>(*first);
+    options.live.queue = source.first_queue;
 }
 
-// IF, or IF1:IF2.
 void take_interfaces(const std::string& text, Options& options) {
-    const std::size_t colon = text.find(':');
-    options.live.interface = text.substr(0, colon);
-    options.live.peer = colon == std::string::npos ? "" : text.substr(colon + 1);
-    if (options.live.interface.empty() ||
-        (colon != std::string::npos && options.live.peer.empty())) {
-        throw WrongUsage{
-            fmt::format("-i takes an interface to look at, or the two that are "
-                        "joined as in eth0:eth1, not \"{}\"",
-                        text)};
-    }
-    if (options.live.interface == options.live.peer) {
-        throw WrongUsage{fmt::format("-i {}: an interface can't be joined to itself", text)};
-    }
+    LiveSource source;
+    refuse(parse_interfaces(text, source));
+    options.live.interface = source.interfaces.front();
+    options.live.peer = source.kind == LiveKind::Pair ? source.interfaces.back() : "";
 }
 
 void take_input(const Given& given, Options& options) {

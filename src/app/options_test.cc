@@ -216,10 +216,12 @@ TEST(OptionsTest, ImpossibleInterfacesAndQueuesAreRefused) {
     EXPECT_EQ(error_of({"run", "-i", "a:a", "p.lua"}),
               "-i a:a: an interface can't be joined to itself");
     EXPECT_EQ(error_of({"run", "--nfqueue", "5:2", "p.lua"}),
-              "--nfqueue takes a queue's number, or the first and last of 64 at most as in 0:3, "
+              "--nfqueue takes a queue's number from 0 to 65535, or the first and last of 64 at "
+              "most as in 0:3, "
               "not \"5:2\"");
     EXPECT_EQ(error_of({"run", "--nfqueue", "65536", "p.lua"}),
-              "--nfqueue takes a whole number from 0 to 65535, not \"65536\"");
+              "--nfqueue takes a queue's number from 0 to 65535, or the first and last of 64 at "
+              "most as in 0:3, not \"65536\"");
     EXPECT_EQ(error_of({"run", "--nfqueue", "0:3", "-j", "2", "p.lua"}),
               "--nfqueue 0:3 has a worker for each queue, 4; -j 2 says otherwise: leave it out, or "
               "give --nfqueue 0:1");

@@ -81,6 +81,7 @@ bool read_nft_statement(const Words& words, QueueRule& rule) {
     }
     const Words rest(queue + 1, words.end());
     rule.bypass = has(rest, "bypass");
+    rule.by_cpu = has(rest, "fanout");
     for (const char* word : {"to", "num"}) {
         if (const std::string_view range = behind(rest, word); !range.empty()) {
             return read_range(range, rule);
@@ -103,6 +104,7 @@ void append_iptables_rules(std::vector<QueueRule>& rules, std::string_view listi
         rule.chain = words[1];
         rule.text = trimmed(line);
         rule.bypass = has(words, "--queue-bypass");
+        rule.by_cpu = has(words, "--queue-cpu-fanout");
         const std::string_view balance = behind(words, "--queue-balance");
         const std::string_view one = behind(words, "--queue-num");
         const bool is_queue_0 = balance.empty() && one.empty();

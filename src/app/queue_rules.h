@@ -14,6 +14,7 @@ struct QueueRule {
     bool ipv4 = false;
     bool ipv6 = false;
     bool bypass = false;  // Packets pass while nobody reads the queue.
+    bool by_cpu = false;  // Spreads packets by CPU, not by their addresses.
     std::string chain;    // In capitals: FORWARD, INPUT, OUTPUT ...; of nft: its hook.
     std::string text;     // As listed.
 };

@@ -15,7 +15,6 @@ constexpr std::uint32_t kManyPieces = 1U << 20;
 constexpr std::uint32_t kManyPackets = 1U << 20;
 constexpr std::uint32_t kGibibyte = 1U << 30;
 constexpr std::uint64_t kTebibyte = 1ULL << 40;
-constexpr std::uint32_t kWorkersMax = 64;
 constexpr Range<Duration> kTimeout = {.min = kMillisecond, .max = kSecond * 30 * 86'400};
 
 void add_tcp(std::vector<Setting>& table, TcpSettings& tcp) {

@@ -13,6 +13,8 @@
 
 namespace haka::app {
 
+inline constexpr std::uint32_t kWorkersMax = 64;
+
 // What a file or a command line gives for a setting.
 using SettingValue = std::variant<bool, std::int64_t, double, std::string>;
 

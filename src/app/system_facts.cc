@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <ifaddrs.h>
+#include <libmnl/libmnl.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sstream>
@@ -15,6 +16,7 @@
 #include <linux/if_packet.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -22,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "app/interface_claim.h"
 #include "base/address.h"
 
 namespace haka::app {
@@ -62,9 +65,11 @@ std::uint64_t effective_capabilities() {
 
 bool has_packet_sockets() {
     const Socket packets(AF_PACKET, SOCK_RAW, 0);  // Protocol 0: nothing comes.
-    const int version = TPACKET_V3;
+    const int version = TPACKET_V2;
+    const int yes = 1;
     return packets.fd() >= 0 &&
-           setsockopt(packets.fd(), SOL_PACKET, PACKET_VERSION, &version, sizeof version) == 0;
+           setsockopt(packets.fd(), SOL_PACKET, PACKET_VERSION, &version, sizeof version) == 0 &&
+           setsockopt(packets.fd(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof yes) == 0;
 }
 
 // A request for a queue's part of netlink loads the kernel's module, if there is one. What it asks
@@ -157,12 +162,36 @@ std::vector<std::string> addresses_of(const std::string& name) {
     return texts;
 }
 
+// The bridge, bond or the like that an interface belongs to, in our own network namespace: /sys may
+// show another one's.
 std::string master_of(const std::string& name) {
-    std::array<char, 256> target{};
-    const std::string link = "/sys/class/net/" + name + "/master";
-    const ssize_t size = readlink(link.c_str(), target.data(), target.size());
-    const std::string path(target.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
-    return path.substr(path.rfind('/') + 1);
+    std::array<char, 256> request{};
+    nlmsghdr* const message = mnl_nlmsg_put_header(request.data());
+    message->nlmsg_type = RTM_GETLINK;
+    message->nlmsg_flags = NLM_F_REQUEST;
+    (void)mnl_nlmsg_put_extra_header(message, sizeof(ifinfomsg));
+    mnl_attr_put_strz(message, IFLA_IFNAME, name.c_str());
+    const Socket netlink(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    std::vector<std::uint8_t> answer(std::size_t{64} << 10);
+    if (netlink.fd() < 0 || send(netlink.fd(), message, message->nlmsg_len, 0) < 0) {
+        return {};
+    }
+    const ssize_t size = recv(netlink.fd(), answer.data(), answer.size(), 0);
+    unsigned master = 0;
+    const auto note_master = [](const nlattr* attribute, void* data) {
+        if (mnl_attr_get_type(attribute) == IFLA_MASTER) {
+            *static_cast<unsigned*>(data) = mnl_attr_get_u32(attribute);
+        }
+        return MNL_CB_OK;
+    };
+    const void* const bytes = answer.data();
+    const auto* const link = static_cast<const nlmsghdr*>(bytes);
+    if (size > 0 && mnl_nlmsg_ok(link, static_cast<int>(size)) && link->nlmsg_type == RTM_NEWLINK) {
+        (void)mnl_attr_parse(link, sizeof(ifinfomsg), note_master, &master);
+    }
+    std::array<char, IF_NAMESIZE> text{};
+    return master != 0 && if_indextoname(master, text.data()) != nullptr ? text.data()
+                                                                         : std::string();
 }
 
 InterfaceFacts look_at_interface(const std::string& name) {
@@ -187,15 +216,23 @@ InterfaceFacts look_at_interface(const std::string& name) {
     facts.tso = look.ethtool(ETHTOOL_GTSO) != 0;
     facts.master = master_of(name);
     facts.addresses = addresses_of(name);
+    facts.engine = claimed_by(name);
     return facts;
 }
 
-// What a program says on its standard output; nothing when it isn't there or fails.
-std::optional<std::string> output_of(std::vector<std::string> words) {
+constexpr int kNotThere = 127;
+
+struct Output {
+    int status = kNotThere;
+    std::string text;
+};
+
+// What a program says on its standard output, and how it ends.
+Output output_of(std::vector<std::string> words) {
     constexpr std::size_t kOutputMax = std::size_t{16} << 20;
     std::array<int, 2> ends{};
     if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-        return std::nullopt;
+        return {};
     }
     std::vector<char*> arguments;
     for (std::string& word : words) {
@@ -210,7 +247,7 @@ std::optional<std::string> output_of(std::vector<std::string> words) {
         dup2(nothing, STDERR_FILENO);
         setenv("PATH", "/usr/sbin:/sbin:/usr/bin:/bin", 1);  // Users' own often lacks sbin.
         execvp(arguments[0], arguments.data());
-        _exit(127);
+        _exit(kNotThere);
     }
     close(ends[1]);
     std::string text;
@@ -222,10 +259,10 @@ std::optional<std::string> output_of(std::vector<std::string> words) {
     }
     close(ends[0]);
     int status = -1;
-    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
-        return std::nullopt;
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        return {};
     }
-    return text;
+    return {.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1, .text = std::move(text)};
 }
 
 void look_at_rules(SystemFacts& facts) {
@@ -233,18 +270,18 @@ void look_at_rules(SystemFacts& facts) {
         const char* name;
         bool ipv6;
     };
+    const auto listing_of = [&facts](std::vector<std::string> words) {
+        const Output output = output_of(std::move(words));
+        facts.has_rule_tools = facts.has_rule_tools || output.status != kNotThere;
+        facts.rules_listed = facts.rules_listed || output.status == 0;
+        return output.status == 0 ? output.text : std::string();
+    };
     for (const Tool& tool :
          {Tool{"iptables-legacy-save", false}, Tool{"ip6tables-legacy-save", true},
           Tool{"iptables-nft-save", false}, Tool{"ip6tables-nft-save", true}}) {
-        if (const auto listing = output_of({tool.name})) {
-            facts.rules_listed = true;
-            append_iptables_rules(facts.queue_rules, *listing, tool.ipv6);
-        }
+        append_iptables_rules(facts.queue_rules, listing_of({tool.name}), tool.ipv6);
     }
-    if (const auto listing = output_of({"nft", "list", "ruleset"})) {
-        facts.rules_listed = true;
-        append_nft_rules(facts.queue_rules, *listing);
-    }
+    append_nft_rules(facts.queue_rules, listing_of({"nft", "list", "ruleset"}));
 }
 
 }  // namespace

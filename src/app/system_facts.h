@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "app/queue_rules.h"
 
 namespace haka::app {
@@ -20,6 +22,7 @@ struct InterfaceFacts {
     unsigned mtu = 0;
     std::string master;                  // The bridge or bond that it belongs to.
     std::vector<std::string> addresses;  // IPv4, and IPv6 that isn't link-local.
+    std::optional<pid_t> engine;         // Another haka stands there; 0: of an unknown process.
     bool lro = false;
     bool gro = false;
     bool tso = false;
@@ -28,14 +31,15 @@ struct InterfaceFacts {
 struct SystemFacts {
     bool net_admin = false;  // Capabilities in effect.
     bool net_raw = false;
-    bool packet_sockets = false;                          // AF_PACKET with a ring of version 3.
+    bool packet_sockets = false;                          // AF_PACKET as we need it.
     bool queues = false;                                  // NFQUEUE.
     std::map<std::uint16_t, std::uint32_t> queue_owners;  // Queue -> port id of who reads it.
     bool ipv4_forwarding = false;
     bool ipv6_forwarding = false;
     std::map<std::string, InterfaceFacts> interfaces;
     std::vector<QueueRule> queue_rules;
-    bool rules_listed = false;  // At least one of the tools was there and had permission.
+    bool has_rule_tools = false;  // One at least of those that list rules,
+    bool rules_listed = false;    // and it had permission.
 };
 
 enum class Look : std::uint8_t {
