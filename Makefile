@@ -98,7 +98,7 @@ live: setup
 	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
 	@cmake --build $(RELEASE) -j $(JOBS) --target live_bridge haka
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
-	    for source in pair queue; do $$as_root tests/live/sources.py --source $$source $(RELEASE)/haka; done; \
+	    for source in pair queue; do $$as_root tests/live/sources.py --source $$source $(RELEASE)/haka || exit 1; done; \
 	    $$as_root tests/live/control.py $(RELEASE)/haka . && \
 	    $$as_root tests/live/web.py $(RELEASE)/haka && \
 	    $$as_root tests/live/live.py $(LIVE_OPTIONS) $(RELEASE)/tests/live_bridge

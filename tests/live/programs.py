@@ -59,7 +59,8 @@ class Hosts:
                     lab.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", lab.FOLDER / key)
             self.start("sshd", 22, SSHD, "-D", "-f", lab.FOLDER / "sshd.conf", "-E",
                        lab.FOLDER / "sshd.log")
-            yield "scp there and back", lambda policy: self.scp()
+            yield "scp there and back, IPv4", lambda policy: self.scp("192.168.20.1")
+            yield "scp there and back, IPv6", lambda policy: self.scp("[fd00::20]")
         else:
             print("  no sshd or scp here: left out")
 
@@ -87,12 +88,12 @@ class Hosts:
                    f"http://{host}/back", timeout=PATIENCE + 5)
         return faults + self.compare(home / "file", lab.FOLDER / "www" / "back")
 
-    def scp(self):
+    def scp(self, host):
         home = lab.FOLDER / "home"
         options = ["-q", "-i", lab.FOLDER / "key", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o",
                    "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-        for source, target in ((f"root@192.168.20.1:{self.file}", home / "file"),
-                               (home / "file", f"root@192.168.20.1:{home}/back")):
+        for source, target in ((f"root@{host}:{self.file}", home / "file"),
+                               (home / "file", f"root@{host}:{home}/back")):
             lab.inside("client", "scp", *options, source, target, timeout=PATIENCE)
         return self.compare(home / "file", home / "back")
 
