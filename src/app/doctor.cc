@@ -5,6 +5,8 @@
 #include <set>
 #include <tuple>
 
+#include "base/settings.h"
+
 namespace haka::app {
 namespace {
 
@@ -158,6 +160,41 @@ void examine_rules(Findings& findings, const LiveSource& source, const SystemFac
     }
 }
 
+// Packets of ours begin in the OUTPUT chain, behind what has been translated back already. Where
+// the tracker doesn't know them as the connection's, it would translate them once more.
+void examine_translation(Findings& findings, const TranslationRule& rule,
+                         const SystemFacts& facts) {
+    std::vector<std::string> remedy;
+    if (!facts.tracks_liberally) {
+        remedy.emplace_back("sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1");
+    }
+    const auto add_untracking = [&](bool ipv6, const char* tool) {
+        const bool is_there = std::ranges::any_of(
+            facts.translations.untracking, [&](const TranslationRule& untracking) {
+                return (ipv6 ? untracking.ipv6 : untracking.ipv4) &&
+                       untracking.outside == rule.outside;
+            });
+        if (!is_there) {
+            remedy.push_back(fmt::format(
+                "{} -t raw -I OUTPUT ! -o {} -m mark --mark {} -j CT "
+                "--notrack",
+                tool, rule.outside.empty() ? "OUTSIDE" : rule.outside, NfqueueSettings().mark));
+        }
+    };
+    if (rule.ipv4) {
+        add_untracking(false, "iptables-legacy");
+    }
+    if (rule.ipv6) {
+        add_untracking(true, "ip6tables-legacy");
+    }
+    if (!remedy.empty()) {
+        findings.warn(fmt::format("rules: \"{}\" translates addresses: resets, and connections "
+                                  "that are edited, need more than the queue",
+                                  rule.text),
+                      std::move(remedy));
+    }
+}
+
 void examine_queues(Findings& findings, const LiveSource& source, const SystemFacts& facts) {
     bool taken = false;
     for (const auto& [queue, owner] : facts.queue_owners) {
@@ -173,6 +210,9 @@ void examine_queues(Findings& findings, const LiveSource& source, const SystemFa
         findings.ok(fmt::format("{}: free", queues_text(source.first_queue, source.last_queue)));
     }
     examine_rules(findings, source, facts);
+    for (const TranslationRule& rule : facts.translations.translating) {
+        examine_translation(findings, rule, facts);
+    }
     if (!facts.ipv4_forwarding && !facts.ipv6_forwarding) {
         findings.warn(
             "forwarding: this machine forwards no packets, so the FORWARD chain sees none",

@@ -112,6 +112,28 @@ TEST_F(DoctorTest, DirectionsMustMeet) {
     expect(queues_, "spreads packets by CPU", "nft: fanout");
 }
 
+TEST_F(DoctorTest, WhatWeSendMustNotBeTranslatedTwice) {
+    append_iptables_translations(facts_.translations, "-A POSTROUTING -o wan -j MASQUERADE", false,
+                                 0x48616b61);
+    expect(queues_, "warn  rules: \"-A POSTROUTING -o wan -j MASQUERADE\" translates addresses",
+           "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1");
+    facts_.tracks_liberally = true;
+    expect(queues_, "translates",
+           "iptables-legacy -t raw -I OUTPUT ! -o wan -m mark --mark 1214344033 -j CT --notrack");
+    const std::string_view mended = "-A OUTPUT ! -o wan -m mark --mark 0x48616b61 -j CT --notrack";
+    append_iptables_translations(facts_.translations, mended, true, 0x48616b61);
+    append_iptables_translations(facts_.translations, mended, false, 5);
+    EXPECT_NE(bad(queues_), "");
+    append_iptables_translations(facts_.translations, mended, false, 0x48616b61);
+    EXPECT_EQ(bad(queues_), "");
+    append_nft_translations(facts_.translations,
+                            "table ip6 t {\n chain p {\n  oifname \"wan\" masquerade\n");
+    EXPECT_EQ(bad(queues_), "");
+    append_nft_translations(facts_.translations,
+                            "table ip6 t {\n chain p {\n  tcp dport 80 dnat to fd00::1\n");
+    expect(queues_, "translates", "ip6tables-legacy -t raw -I OUTPUT ! -o OUTSIDE");
+}
+
 TEST_F(DoctorTest, SaysWhatHappensToPacketsWhileTheEngineIsDown) {
     std::string text;
     append_iptables_rules(facts_.queue_rules, "-A FORWARD -p udp -j NFQUEUE --queue-num 0", false);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fmt/format.h>
+#include <initializer_list>
 #include <optional>
 
 namespace haka::app {
@@ -90,6 +92,31 @@ bool read_nft_statement(const Words& words, QueueRule& rule) {
     return true;
 }
 
+// `ip`, `ip6`, `inet` or `bridge`, as long as lines of that table come.
+class NftFamily {
+public:
+    void note(const Words& words) {
+        if (words[0] == "table") {
+            family_ = words.size() > 2 ? words[1] : "ip";
+        }
+    }
+    [[nodiscard]] bool has_ipv4() const { return family_ != "ip6"; }
+    [[nodiscard]] bool has_ipv6() const { return family_ != "ip"; }
+
+private:
+    std::string_view family_ = "ip";
+};
+
+bool translates(const Words& words, std::initializer_list<std::string_view> how) {
+    return std::ranges::any_of(how, [&](std::string_view word) { return has(words, word); });
+}
+
+std::string without_quotes(std::string_view text) {
+    std::string plain(text);
+    std::erase(plain, '"');
+    return plain;
+}
+
 }  // namespace
 
 void append_iptables_rules(std::vector<QueueRule>& rules, std::string_view listing, bool ipv6) {
@@ -115,17 +142,15 @@ void append_iptables_rules(std::vector<QueueRule>& rules, std::string_view listi
 }
 
 void append_nft_rules(std::vector<QueueRule>& rules, std::string_view listing) {
-    std::string_view family;
+    NftFamily family;
     std::string hook;
     for_each_line(listing, [&](std::string_view line) {
         const Words words = words_of(line);
         if (words.empty()) {
             return;
         }
-        if (words[0] == "table") {
-            family = words.size() > 2 ? words[1] : "ip";
-            hook.clear();
-        } else if (words[0] == "chain") {
+        family.note(words);
+        if (words[0] == "table" || words[0] == "chain") {
             hook.clear();
         } else if (words[0] == "type" && has(words, "hook")) {
             hook = capitals(behind(words, "hook"));
@@ -134,11 +159,52 @@ void append_nft_rules(std::vector<QueueRule>& rules, std::string_view listing) {
         if (!read_nft_statement(words, rule)) {
             return;
         }
-        rule.ipv4 = family == "ip" || family == "inet" || family == "bridge";
-        rule.ipv6 = family == "ip6" || family == "inet" || family == "bridge";
+        rule.ipv4 = family.has_ipv4();
+        rule.ipv6 = family.has_ipv6();
         rule.chain = hook;
         rule.text = trimmed(line);
         rules.push_back(rule);
+    });
+}
+
+void append_iptables_translations(TranslationRules& rules, std::string_view listing, bool ipv6,
+                                  std::uint32_t mark) {
+    for_each_line(listing, [&](std::string_view line) {
+        const Words words = words_of(line);
+        if (words.size() < 2 || words[0] != "-A") {
+            return;
+        }
+        const std::string_view out = behind(words, "-o");
+        const TranslationRule rule{.ipv4 = !ipv6,
+                                   .ipv6 = ipv6,
+                                   .outside = std::string(out.empty() ? behind(words, "-i") : out),
+                                   .text = trimmed(line)};
+        if (translates(words, {"MASQUERADE", "SNAT", "DNAT", "NETMAP"})) {
+            rules.translating.push_back(rule);
+        } else if (words[1] == "OUTPUT" && has(words, "--notrack") &&
+                   behind(words, "--mark") == fmt::format("{:#x}", mark)) {
+            rules.untracking.push_back(rule);
+        }
+    });
+}
+
+void append_nft_translations(TranslationRules& rules, std::string_view listing) {
+    NftFamily family;
+    for_each_line(listing, [&](std::string_view line) {
+        const Words words = words_of(line);
+        if (words.empty()) {
+            return;
+        }
+        family.note(words);
+        if (!translates(words, {"masquerade", "snat", "dnat"}) || words[0] == "chain") {
+            return;
+        }
+        const std::string_view out = behind(words, "oifname");
+        rules.translating.push_back(
+            {.ipv4 = family.has_ipv4(),
+             .ipv6 = family.has_ipv6(),
+             .outside = without_quotes(out.empty() ? behind(words, "iifname") : out),
+             .text = trimmed(line)});
     });
 }
 

@@ -19,9 +19,26 @@ struct QueueRule {
     std::string text;     // As listed.
 };
 
+// A rule that translates addresses, or one by which packets of ours are not tracked: both matter to
+// packets that we send ourselves.
+struct TranslationRule {
+    bool ipv4 = false;
+    bool ipv6 = false;
+    std::string outside;  // The interface that it names; empty: none.
+    std::string text;     // As listed.
+};
+struct TranslationRules {
+    std::vector<TranslationRule> translating;
+    std::vector<TranslationRule> untracking;  // Packets with our mark; `outside` is excepted.
+};
+
 // Of `iptables-save` and its kin; `ipv6` says whose listing it is.
 void append_iptables_rules(std::vector<QueueRule>& rules, std::string_view listing, bool ipv6);
 // Of `nft list ruleset`.
 void append_nft_rules(std::vector<QueueRule>& rules, std::string_view listing);
+// Of both; `mark`: what our own packets have.
+void append_iptables_translations(TranslationRules& rules, std::string_view listing, bool ipv6,
+                                  std::uint32_t mark);
+void append_nft_translations(TranslationRules& rules, std::string_view listing);
 
 }  // namespace haka::app

@@ -26,6 +26,7 @@
 
 #include "app/interface_claim.h"
 #include "base/address.h"
+#include "base/settings.h"
 
 namespace haka::app {
 namespace {
@@ -279,9 +280,14 @@ void look_at_rules(SystemFacts& facts) {
     for (const Tool& tool :
          {Tool{"iptables-legacy-save", false}, Tool{"ip6tables-legacy-save", true},
           Tool{"iptables-nft-save", false}, Tool{"ip6tables-nft-save", true}}) {
-        append_iptables_rules(facts.queue_rules, listing_of({tool.name}), tool.ipv6);
+        const std::string listing = listing_of({tool.name});
+        append_iptables_rules(facts.queue_rules, listing, tool.ipv6);
+        append_iptables_translations(facts.translations, listing, tool.ipv6,
+                                     NfqueueSettings().mark);
     }
-    append_nft_rules(facts.queue_rules, listing_of({"nft", "list", "ruleset"}));
+    const std::string listing = listing_of({"nft", "list", "ruleset"});
+    append_nft_rules(facts.queue_rules, listing);
+    append_nft_translations(facts.translations, listing);
 }
 
 }  // namespace
@@ -296,6 +302,7 @@ SystemFacts look_at_system(const std::vector<std::string>& interfaces, Look look
     facts.queue_owners = queue_owners();
     facts.ipv4_forwarding = file_says_one("/proc/sys/net/ipv4/ip_forward");
     facts.ipv6_forwarding = file_says_one("/proc/sys/net/ipv6/conf/all/forwarding");
+    facts.tracks_liberally = file_says_one("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal");
     for (const std::string& name : interfaces) {
         facts.interfaces[name] = look_at_interface(name);
     }

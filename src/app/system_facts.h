@@ -38,8 +38,10 @@ struct SystemFacts {
     bool ipv6_forwarding = false;
     std::map<std::string, InterfaceFacts> interfaces;
     std::vector<QueueRule> queue_rules;
-    bool has_rule_tools = false;  // One at least of those that list rules,
-    bool rules_listed = false;    // and it had permission.
+    TranslationRules translations;
+    bool tracks_liberally = false;  // Sequence numbers of connections don't matter to the tracker.
+    bool has_rule_tools = false;    // One at least of those that list rules,
+    bool rules_listed = false;      // and it had permission.
 };
 
 enum class Look : std::uint8_t {

@@ -24,8 +24,8 @@ from stand import V4, Pair, Queue, Runner, build  # noqa: E402, F401
 
 PARTS = (traffic.pings, traffic.tags, traffic.edits, traffic.joined_datagrams,
          traffic.servers, traffic.firewall, traffic.resets, traffic.filtered,
-         traffic.workers, traffic.marks, traffic.looks_only, traffic.pass_through, traffic.taken_up,
-         mishaps.files, mishaps.troubles, mishaps.mended, mishaps.unprivileged, mishaps.interrupted,
+         traffic.translated, traffic.workers, traffic.marks, traffic.looks_only, traffic.pass_through,
+         traffic.taken_up, mishaps.files, mishaps.troubles, mishaps.mended, mishaps.unprivileged, mishaps.interrupted,
          mishaps.to_a_pipe, mishaps.removed, mishaps.overflow, mishaps.garbage)
 
 

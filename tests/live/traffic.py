@@ -21,6 +21,11 @@ haka.rule{ hooks = { "tcp-connection-new" }, eval = function(self, pkt)
     if port == 81 then pkt:reset() elseif port == 82 then pkt:drop() end
 end }
 """
+RESET_AT_9 = """
+haka.rule{ hooks = { "tcp-connection-up" }, streamed = true, eval = function(self, pkt)
+    if pkt.connection.dstport == 5011 and pkt.direction and pkt.stream:wait(9) == 9 then pkt:reset() end
+end }
+"""
 COUNT = """
 haka.rule{ hooks = { "tcp-connection-up" }, streamed = true, eval = function(self, pkt)
     local count = 0
@@ -171,21 +176,23 @@ def firewall(haka, kind):
     must("tcp.no-connection" in said, said)
 
 
+def both_are_reset(host):
+    with listening(5011, host) as listener:
+        ends = [connect(5011, host), listener.accept()[0]]
+    ends[0].sendall(b"123456789")
+    for end in ends:
+        end.settimeout(PATIENCE)
+        try:
+            must(False, f"{host}: {end.recv(100)} in place of a reset")
+        except ConnectionResetError:
+            end.close()
+
+
 def resets(haka, kind):
     """A connection that the policy ends in the middle is reset at both of its ends."""
-    live = haka("""haka.rule{ hooks = { "tcp-connection-up" }, streamed = true, eval = function(self, pkt)
-        if pkt.direction and pkt.stream:wait(9) == 9 then pkt:reset() end
-    end }""")
+    live = haka(RESET_AT_9)
     for host in (V4, V6):
-        with listening(5011, host) as listener:
-            ends = [connect(5011, host), listener.accept()[0]]
-        ends[0].sendall(b"123456789")
-        for end in ends:
-            end.settimeout(PATIENCE)
-            try:
-                must(False, f"{host}: {end.recv(100)} in place of a reset")
-            except ConnectionResetError:
-                end.close()
+        both_are_reset(host)
     live.end()
 
 
@@ -198,6 +205,34 @@ def filtered(haka, kind):
             connect(82, timeout=1)
             raise RuntimeError("port 82 is open")
     live.end()
+
+
+def translated(haka, kind):
+    """Behind a router that hides the client's address, with what the doctor says for it."""
+    if not isinstance(kind, Queue):
+        return
+    tools = ("iptables-legacy", "ip6tables-legacy")
+    try:
+        for tool in tools:
+            lab.run(tool, "-t", "nat", "-A", "POSTROUTING", "-o", "server", "-j", "MASQUERADE")
+    except RuntimeError:
+        return  # This kernel translates no addresses.
+    said = lab.run(haka.program, "doctor", *kind.source)
+    for line in said.splitlines():
+        if "--notrack" in line or "be_liberal" in line:
+            lab.run("sh", "-c", line)
+    said = lab.run(haka.program, "doctor", *kind.source)
+    must("translates" not in said, said)
+    live = haka(LENGTHEN + RESET_AT_9, "--set", "tcp.edits_max=65536")
+    data = (b"n" * 60 + b"\n") * 5000
+    for host in (V4, V6):
+        for got in exchange(5000, host, data):
+            must(got == data.replace(b"\n", b" (seen)\n"), f"{host}: {len(got)} bytes came, wrong")
+        both_are_reset(host)
+    live.end()
+    for tool in tools:
+        for table in ("nat", "raw"):
+            lab.run(tool, "-t", table, "-F")
 
 
 def workers(haka, kind):
