@@ -86,12 +86,19 @@ function uri.decode(text) return decode(core.check_string("http.uri.decode", tex
 
 function uri.split_target(text) return split(text, 1) end
 
+-- "%s*$" behind "(.-)" would look at white space as often as there is some.
+local function trimmed(text)
+    local first = text:find("%S")
+    return first and text:match("^.*%S", first) or ""
+end
+
 ---Names and values of a Cookie header (RFC 6265); a name's first value counts.
 function cookies.split(text)
     local result = {}
     for pair in core.check_string("http.cookies.split", text):gmatch("[^;]+") do
-        local name, value = pair:match("^%s*([^=]-)%s*=%s*(.-)%s*$")
-        if name and name ~= "" and result[name] == nil then result[name] = value end
+        local equals = pair:find("=", 1, true)
+        local name = equals and trimmed(pair:sub(1, equals - 1)) or ""
+        if name ~= "" and result[name] == nil then result[name] = trimmed(pair:sub(equals + 1)) end
     end
     return result
 end

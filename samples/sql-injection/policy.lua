@@ -10,11 +10,25 @@
 
 local FORM_MAX = 16384
 
+-- A pattern that tries a "find the end" at each beginning takes the square of the text's length:
+-- whoever writes the text could stop the engine with it. So comments are looked for in turn.
+local function without_comments(text)
+    local parts, at = {}, 1
+    while true do
+        local from = text:find("/*", at, true)
+        local _, to = text:find("*/", from and from + 2 or #text + 1, true)
+        parts[#parts + 1] = text:sub(at, to and from - 1 or #text)
+        if not to then return table.concat(parts, " ") end
+        at = to + 1
+    end
+end
+
 -- As a database would see it: comments are spaces, letters have no case.
 local function is_injection(value)
-    local text = " " .. value:lower():gsub("/%*.-%*/", " "):gsub("%s+", " ")
-    return text:find("[^%w]union select ") or text:find("'%s*or%s+[%w']+%s*=")
-        or text:find("'%s*;%s*drop ") or text:find("'.*%-%-")
+    local text = " " .. without_comments(value:lower()):gsub("%s+", " ")
+    local quote = text:find("'", 1, true)
+    return text:find("[^%w]union select ") or text:find("' ?or [%w']+ ?=")
+        or text:find("' ?; ?drop ") or (quote and text:find("--", quote, true))
 end
 
 local function check(pkt, args)
@@ -56,10 +70,12 @@ haka.rule{
     streamed = true,
     eval = function (self, pkt)
         local request = pkt.request
-        if request.headers["Content-Type"] ~= "application/x-www-form-urlencoded" then return end
-        request.data:wait(FORM_MAX)             -- or the body's end
-        local form = http.uri.split("?" .. request.data:peek())
-        if not check(pkt, form.args) then pkt:reset() end
+        local kind = (request.headers["Content-Type"] or ""):lower()
+        if not kind:find("application/x-www-form-urlencoded", 1, true) then return end
+        -- Until the body's end; what is longer can't be looked at as a whole.
+        local is_long = request.data:wait(FORM_MAX + 1) > FORM_MAX
+        local form = http.uri.split("?" .. (request.data:peek() or ""))
+        if is_long or not check(pkt, form.args) then pkt:reset() end
     end
 }
 
