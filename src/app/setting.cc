@@ -136,6 +136,7 @@ void add_http(std::vector<Setting>& table, HttpSettings& http) {
     add("differing_lengths", action(Event::HttpDifferingLengths));
     add("bad_length", action(Event::HttpBadLength));
     add("bad_transfer_encoding", action(Event::HttpBadTransferEncoding));
+    add("excluded_body", action(Event::HttpExcludedBody));
     add("bad_chunk", action(Event::HttpBadChunk));
     add("bad_trailer", action(Event::HttpBadTrailer));
     add("line_too_long", action(Event::HttpLineTooLong));
@@ -143,6 +144,8 @@ void add_http(std::vector<Setting>& table, HttpSettings& http) {
     add("too_many_headers", action(Event::HttpTooManyHeaders));
     add("pipeline_limit", action(Event::HttpPipelineLimit));
     add("unasked_response", action(Event::HttpUnasked));
+    add("unasked_switch", action(Event::HttpUnaskedSwitch));
+    add("cut_head", action(Event::HttpCutHead));
     add("cut_short", action(Event::HttpCutShort));
     add("gap", action(Event::HttpGap));
 }

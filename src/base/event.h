@@ -74,7 +74,7 @@ namespace haka {
     X(HttpBadStatusLine, "http.bad-status-line",                                                  \
       "the status line is not version, three digits and a reason")                               \
     X(HttpBadVersion, "http.bad-version", "the version is neither HTTP/1.0 nor HTTP/1.1")         \
-    X(HttpBadTarget, "http.bad-target", "the request target has a form that the method excludes") \
+    X(HttpBadTarget, "http.bad-target", "the request target has no form that its method allows")  \
     X(HttpHostMismatch, "http.host-mismatch", "the target names another host than the Host header")\
     X(HttpBadHost, "http.bad-host", "the Host header is there twice or is not a host")            \
     X(HttpNoHost, "http.no-host", "an HTTP/1.1 request without a Host header")                    \
@@ -89,6 +89,7 @@ namespace haka {
     X(HttpBadLength, "http.bad-length", "a Content-Length that is no number")                     \
     X(HttpBadTransferEncoding, "http.bad-transfer-encoding",                                      \
       "a Transfer-Encoding other than chunked, or in HTTP/1.0")                                  \
+    X(HttpExcludedBody, "http.excluded-body", "framing of a body in a 1xx or 204 response")       \
     X(HttpBadChunk, "http.bad-chunk", "a chunk's size or its end is wrong")                       \
     X(HttpBadTrailer, "http.bad-trailer", "a trailer that would change framing or routing")       \
     X(HttpLineTooLong, "http.line-too-long", "a line longer than http.line_bytes_max")            \
@@ -96,6 +97,8 @@ namespace haka {
     X(HttpTooManyHeaders, "http.too-many-headers", "more headers than http.headers_max")          \
     X(HttpPipelineLimit, "http.pipeline-limit", "more unanswered requests than http.pipeline_max")\
     X(HttpUnasked, "http.unasked-response", "a response without a request")                       \
+    X(HttpUnaskedSwitch, "http.unasked-switch", "a 101 response to a request without Upgrade")    \
+    X(HttpCutHead, "http.cut-head", "the sender closed inside a head")                            \
     X(HttpCutShort, "http.cut-short", "the stream ended inside a message")                        \
     X(HttpGap, "http.gap", "bytes of a message were lost")
 // clang-format on

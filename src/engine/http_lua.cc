@@ -218,14 +218,18 @@ int HttpWalk::edit_body() {
     if (mine.framing == Framing::None || mine.framing == Framing::Tunnel) {
         return HAKA_OK;  // There is nothing to edit.
     }
-    const bool asked_old = which == 1 && !state().asked.empty() && state().asked.front().old;
+    const HttpAsked* const asked =
+        which == 1 && !state().asked.empty() ? &state().asked.front() : nullptr;
+    const bool asked_old = asked != nullptr && asked->old;
     const bool old = head.minor == 0 || asked_old;
+    const bool stays = head.keep_alive ||
+                       (asked_old && asked->stays && head.minor == 1 && !head.close);
     Output output = Output::Chunked;
     if (mine.framing == Framing::UntilClose) {
         output = Output::UntilClose;
     } else if (old) {
         // It ends with the connection then, if that ends.
-        if (which == 0 || mine.framing == Framing::Chunked || head.keep_alive) {
+        if (which == 0 || mine.framing == Framing::Chunked || stays) {
             return HAKA_HTTP_OLD_PEER;
         }
         output = Output::UntilClose;

@@ -102,6 +102,7 @@ struct HttpAsked {
     http::Asked asked = http::Asked::Other;
     bool may_switch = false;  // CONNECT or Upgrade: what follows depends on the answer.
     bool old = false;         // HTTP/1.0
+    bool stays = false;       // Connection: keep-alive
     bool responded = false;   // A rule has answered it: `answer`.
     std::string head;         // If anybody wants to see it later.
     std::string answer;

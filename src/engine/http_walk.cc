@@ -45,8 +45,12 @@ bool HttpWalk::walk(Listener& listener, bool of_client) {
 }
 
 bool HttpWalk::end(Listener& listener, bool of_client) {
-    listener.streams.at(of_client ? 0 : 1).eof = 1;
-    return walk(listener, of_client);
+    haka_stream& stream = listener.streams.at(of_client ? 0 : 1);
+    torn_ = stream.eof == 0;
+    stream.eof = 1;
+    const bool going = walk(listener, of_client);
+    torn_ = false;
+    return going;
 }
 
 bool HttpWalk::run(std::size_t half) {
@@ -117,9 +121,11 @@ bool HttpWalk::pass_gap(HttpSide& mine, haka_cursor& place) {
 
 // The connection ends, or goes on unread.
 HttpWalk::Step HttpWalk::refused(Event offence) {
-    const Exception action =
-        settings_->pass_through ? Exception::Pass : settings_->http.action(offence);
     HttpState& http = state();
+    Exception action = settings_->pass_through ? Exception::Pass : settings_->http.action(offence);
+    if (action == Exception::Pass && http.is_rewriting()) {
+        action = Exception::Reset;  // What is framed anew can't go on as it comes.
+    }
     const bool told = (http.told & http::remark_bit(offence)) != 0;
     http.told |= http::remark_bit(offence);
     if (!(told && action == Exception::Pass) && !ground_->tell_http(offence, action)) {
@@ -145,10 +151,17 @@ HttpWalk::Step HttpWalk::read_head(std::size_t half) {
     ByteView view = rest(half);
     if (half == 0) {
         // RFC 9112, 2.2: empty lines before a request mean nothing.
+        std::uint64_t remarks = 0;
         while (!view.empty() && mine.scan.searched == 0 &&
                (view[0] == '\n' || (view[0] == '\r' && view.size() > 1 && view[1] == '\n'))) {
+            remarks |= view[0] == '\n' ? http::remark_bit(Event::HttpBareLf) : 0;
             place.position += view[0] == '\n' ? 1 : 2;
             view = rest(half);
+        }
+        if (remarks != 0) {
+            if (const Step good = judge_head(half, {.remarks = remarks}); good != Step::Wait) {
+                return good;
+            }
         }
         if (view.size() == 1 && view[0] == '\r' && !at_eof(half)) {
             return Step::Wait;
@@ -191,7 +204,10 @@ HttpWalk::Step HttpWalk::find_head(std::size_t half, ByteView view, http::Kind k
         return refused(end.refused);
     }
     if (end.size == 0) {
-        return at_eof(half) ? cut_short() : Step::Wait;
+        if (!at_eof(half)) {
+            return Step::Wait;
+        }
+        return torn_ ? cut_short() : refused(Event::HttpCutHead);
     }
     parsed = http::parse_head(view.first(end.size), kind, limits(), heads_.at(half));
     return Step::Again;
@@ -243,11 +259,12 @@ HttpWalk::Step HttpWalk::begin_request() {
     const http::Asked asked = http::asked_by(http::text_of(rest(0), head.method));
     http.asked.emplace_back();
     http.asked.back().asked = asked;
-    http.asked.back().may_switch = asked == http::Asked::Connect || head.upgrade;
     http.asked.back().old = head.minor == 0;
+    http.asked.back().stays = head.keep_alive;
     if (!run_hooks(0, head_at)) {
         return Step::Decided;
     }
+    http.asked.back().may_switch = asked == http::Asked::Connect || head.upgrade;
     if (http.asked.back().responded) {
         mine.phase = Phase::Discard;
         mine.body.reset();
@@ -263,6 +280,10 @@ HttpWalk::Step HttpWalk::begin_request() {
 HttpWalk::Step HttpWalk::begin_response() {
     HttpState& http = state();
     const http::Asked asked = http.asked.empty() ? http::Asked::Other : http.asked.front().asked;
+    if (heads_[1].code == 101 && (http.asked.empty() || asked == http::Asked::Connect ||
+                                  !http.asked.front().may_switch)) {
+        return refused(Event::HttpUnaskedSwitch);
+    }
     side(1).framing = http::response_framing(heads_[1], asked);
     const double head_at = cursor(1).position;
     if (!run_hooks(1, head_at)) {
@@ -439,6 +460,9 @@ HttpWalk::Step HttpWalk::finish_response() {
             http.revisit = true;
         }
     }
+    if (switches && http.is_rewriting()) {
+        return refused(Event::HttpUnaskedSwitch);  // Before the request's end.
+    }
     if (switches) {
         make_opaque();
     } else if (!http.asked.empty() && http.asked.front().responded) {
@@ -465,7 +489,7 @@ bool HttpWalk::answer_now() {
     if (ground_->edit_http(1, cursor(1).position, 0, asked.answer) != HAKA_OK) {
         return ground_->refuse_http(Event::TcpStreamMemory);
     }
-    log(asked, asked.answer, asked.answer.size());
+    log(asked, asked.answer, asked.answer.size() - asked.answer.find("\r\n\r\n") - 4);
     side(1).phase = Phase::Discard;
     side(1).body.reset();
     http.revisit = true;

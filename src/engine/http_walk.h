@@ -171,6 +171,7 @@ private:
     std::array<Shown, 2> shown_;
     http::Head scratch_;
     std::string text_;
+    bool torn_ = false;  // The direction at hand ends without a FIN.
     Event problem_ = Event::None;
 };
 

@@ -61,6 +61,7 @@ protected:
     std::vector<Hook> ran_;
     std::vector<Event> told_;
     std::vector<std::string> logged_;
+    std::vector<std::uint64_t> bytes_;
     std::string answer_;  // What a rule on http-request answers.
     bool other_changed_ = false;
 
@@ -91,6 +92,7 @@ private:
     void other_direction_changed() override { other_changed_ = true; }
     void log_http(const Exchange& exchange) override {
         logged_.emplace_back(exchange.answer.substr(0, exchange.answer.find('\r')));
+        bytes_.push_back(exchange.bytes);
     }
 
 protected:
@@ -149,7 +151,7 @@ TEST_F(HttpWalkTest, WaitsBehindConnectForTheAnswer) {
 
 TEST_F(HttpWalkTest, AnswersInTheServersPlace) {
     listen_to({Hook::HttpRequest});
-    answer_ = "HTTP/1.1 403 No\r\n\r\n";
+    answer_ = "HTTP/1.1 403 No\r\n\r\nbody";
     EXPECT_TRUE(say(true, kGet));
     EXPECT_EQ(texts_[0], "");
     EXPECT_EQ(texts_[1], answer_);
@@ -158,6 +160,7 @@ TEST_F(HttpWalkTest, AnswersInTheServersPlace) {
     EXPECT_EQ(texts_[0], "");
     EXPECT_EQ(texts_[1], answer_);
     EXPECT_EQ(logged_, std::vector<std::string>{"HTTP/1.1 403 No"});
+    EXPECT_EQ(bytes_, std::vector<std::uint64_t>{4});
 }
 
 TEST_F(HttpWalkTest, TellsOfWhatEndsInTheMiddle) {
@@ -190,6 +193,47 @@ TEST_F(HttpWalkTest, RefusesWithTheActionOfItsSetting) {
     EXPECT_TRUE(say(true, "\x02"));
     EXPECT_EQ(released(0), 4);
     EXPECT_EQ(phase(1), HttpSide::Phase::Opaque);
+}
+
+// A server might take a head without an end for a whole one.
+TEST_F(HttpWalkTest, LetsNoHeadOutThatItsSenderHasCut) {
+    listen_to({});
+    EXPECT_TRUE(say(true, kGet.substr(0, kGet.size() - 2)));
+    EXPECT_FALSE(close(true));
+    EXPECT_EQ(told_, std::vector{Event::HttpCutHead});
+    EXPECT_EQ(released(0), 0);
+}
+
+TEST_F(HttpWalkTest, TakesAHeadThatEndsWithTheInputForCutShort) {
+    listen_to({});
+    EXPECT_TRUE(say(true, kGet.substr(0, kGet.size() - 2)));
+    EXPECT_TRUE(walk_.end(listener_, true));
+    EXPECT_EQ(told_, std::vector{Event::HttpCutShort});
+}
+
+TEST_F(HttpWalkTest, LetsOnlyThoseSwitchWhoWereAsked) {
+    constexpr std::string_view kSwitch = "HTTP/1.1 101 Go\r\n\r\n";
+    listen_to({});
+    EXPECT_TRUE(say(true, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: y\r\n\r\n"));
+    EXPECT_TRUE(say(false, kSwitch));
+    EXPECT_EQ(phase(1), HttpSide::Phase::Opaque);
+    EXPECT_TRUE(told_.empty());
+}
+
+TEST_F(HttpWalkTest, RefusesASwitchThatNobodyAskedFor) {
+    constexpr std::string_view kSwitch = "HTTP/1.1 101 Go\r\n\r\n";
+    listen_to({});
+    EXPECT_TRUE(say(true, kGet));
+    EXPECT_FALSE(say(false, kSwitch));
+    EXPECT_EQ(told_, std::vector{Event::HttpUnaskedSwitch});
+}
+
+TEST_F(HttpWalkTest, TellsOfBareLineFeedsBeforeARequest) {
+    listen_to({});
+    EXPECT_TRUE(say(true, "\r\n"));
+    EXPECT_TRUE(told_.empty());
+    EXPECT_TRUE(say(true, "\n" + std::string(kGet)));
+    EXPECT_EQ(told_, std::vector{Event::HttpBareLf});
 }
 
 // A connection in mid-body: its two sides, one request and its head.

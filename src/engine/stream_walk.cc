@@ -525,6 +525,11 @@ bool Worker::refuse(Item* item, flow::Connection& connection, Event event, Excep
     }
     if (options_.settings.pass_through) {
         exception = Exception::Bypass;
+    } else if (exception == Exception::Bypass && connection.listener != flow::kNoIndex) {
+        const Listener& listener = listeners_->at(connection.listener);
+        if (listener.http != nullptr && listener.http->is_rewriting()) {
+            exception = Exception::Reset;  // What is framed anew can't go on as it comes.
+        }
     }
     switch (exception) {
         case Exception::Pass:

@@ -367,10 +367,14 @@ class HttpTest(HakaCase):
             expect.equal(http.uri.decode("%2541"), "%41")
             local c = http.cookies.split(' a=1; b = "x=y" ;;=z; c ; a=2')
             expect.equal(c.a, "1") expect.equal(c.b, '"x=y"') expect.equal(c.c, nil)
+            local spaces = (" "):rep(65536)             -- Not in the square of their number.
+            expect.equal(http.cookies.split("a=1" .. spaces .. "2").a, "1" .. spaces .. "2")
+            expect.equal(next(http.cookies.split(spaces .. "a")), nil)
+            expect.equal(http.cookies.split(spaces .. "a" .. spaces .. "=" .. spaces).a, "")
             for _, text in ipairs{ "", "%", "\\0", "=&=&", "://", "[", ("%"):rep(999), "?#?#" } do
                 expect.equal(type(http.uri.split(text):normalize().path), "string")
                 expect.equal(type(http.cookies.split(text)), "table")
-            end""", held=35)
+            end""", held=38)
 
     def test_disabled_it_passes_everything(self):
         result = self.run_policy('haka.disable_dissector("http") ' + NEW, talk_of([(True, b"no http\0"), (False, OK)]))
@@ -382,3 +386,59 @@ class HttpTest(HakaCase):
                                  talk_of([(True, GET), (False, OK)]), "--pass-through")
         self.assertIn("pass-through", result.out)
         self.assertEqual(streams(result), {40000: (GET, OK)})
+
+    def test_framing_of_ours_is_never_left_in_the_middle(self):
+        policy = NEW + """haka.rule{ hooks = { "http-request" }, streamed = true, eval = function(self, pkt)
+            pkt:edit_body() local body = pkt.request.data
+            while body:wait(1) > 0 do body:advance(body:available()) end end }"""
+        post = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+        for bad, setting in ((b"x\r\n", "http.bad_chunk=pass"), (None, "http.not_http=pass")):
+            parts = [(True, post), (True, bad) if bad else (False, b"SSH-2.0\r\n"), (True, b"rest")]
+            result = self.run_policy(policy, talk_of(parts, close=False), "--set", setting)
+            self.assertNotIn(b"rest", streams(result)[40000][0])
+            self.assertEqual(sum(packet.flags & 4 != 0 for packet in result.leaving()), 2, setting)
+        switch = b"HTTP/1.1 101 Go\r\n\r\n"
+        upgrade = post.replace(b"Host", b"Upgrade: y\r\nHost")
+        result = self.run_policy(policy, talk_of([(True, upgrade), (False, switch), (True, b"rest")], close=False))
+        self.assertIn("a 101 response to a request without Upgrade", result.out)
+        self.assertNotIn(b"rest", streams(result)[40000][0])
+        wait = policy.replace("body:wait(1)", "body:wait(100)")
+        result = self.run_policy(wait, talk_of([(True, post + b"40\r\n" + b"a" * 64), (True, b"rest")], close=False),
+                                 "--set", "exceptions.hold=bypass", "--set", "tcp.undecided_bytes_max=64")
+        self.assertEqual(sum(packet.flags & 4 != 0 for packet in result.leaving()), 2)
+
+    def test_no_half_head_reaches_a_server(self):
+        seen = NEW + 'haka.rule{ hooks = { "http-request" }, eval = function(self, pkt) print(pkt.request.uri) end }'
+        for head in (b"GET /a HTTP/1.1\r\nHost: x\r\n", b"GET /a", b"GET /a\r\n"):
+            for cuts in (None, iter([1] * 100)):
+                result = self.run_policy(seen, talk_of([(True, head)], cuts=cuts))
+                self.assertEqual(streams(result), {}, head)
+                self.assertRegex(result.err, "http.bad-request-line" if b"a\r" in head else "http.cut-head")
+
+    def test_a_rule_that_takes_upgrade_away_keeps_requests_readable(self):
+        policy = NEW + """haka.rule{ hooks = { "http-request" }, eval = function(self, pkt)
+            print(pkt.request.uri) pkt.request.headers.upgrade = nil end }"""
+        ask = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: w\r\n\r\n"
+        self.assertEqual(self.run_policy(policy, talk_of([(True, ask + GET)])).lines(), ["/ws", "/a"])
+
+    def test_a_client_of_old_that_stays_gets_no_body_until_the_end(self):
+        policy = NEW + """haka.rule{ hooks = { "http-response" }, streamed = true, eval = function(self, pkt)
+            print(pcall(pkt.edit_body, pkt)) end }"""
+        get = GET.replace(b"1.1\r\n", b"1.0\r\nConnection: keep-alive\r\n")
+        for head, said in ((b"", "false"), (b"Connection: close\r\n", "true")):
+            result = self.run_policy(policy, talk_of([(True, get), (False, OK.replace(b"\r\n\r\n", b"\r\n" + head + b"\r\n"))]))
+            self.assertTrue(result.out.startswith(said), result)
+
+    def test_heads_reach_their_default_limits(self):
+        def passes(head, cuts=None):
+            return streams(self.run_policy(NEW, talk_of([(True, head)], cuts=cuts))) == {40000: (head, b"")}
+        get = b"GET / HTTP/1.1\r\nHost: x\r\n"
+        most = get + b"A: b\r\n" * 255 + b"\r\n"
+        self.assertTrue(passes(most))
+        self.assertFalse(passes(get + b"A: b\r\n" * 256 + b"\r\n"))
+        longest = get + (b"A: " + b"b" * 16379 + b"\r\n") * 3
+        longest += b"A: " + b"b" * (65536 - len(longest) - 7) + b"\r\n\r\n"
+        self.assertEqual(len(longest), 65536)
+        for sizes in (1400, 32768):
+            self.assertTrue(passes(longest, iter([sizes] * 100)), sizes)
+            self.assertFalse(passes(longest.replace(b"bb", b"bbb", 1), iter([sizes] * 100)), sizes)

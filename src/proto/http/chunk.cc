@@ -59,6 +59,8 @@ ChunkReader::Step ChunkReader::next(ByteView bytes, const Limits& limits) {
     return {.used = used, .piece = piece};
 }
 
+// A bare LF ends no line here: RFC 9112, 2.2 allows it in heads alone, and some readers take it for
+// a part of the extension.
 Event ChunkReader::take_framing(std::uint8_t byte, const Limits& limits) {
     switch (state_) {
         case State::Size:
@@ -68,10 +70,6 @@ Event ChunkReader::take_framing(std::uint8_t byte, const Limits& limits) {
                 state_ = State::SizeLf;
                 return Event::None;
             }
-            if (byte == '\n') {
-                bare_lf_ = true;
-                return end_size_line();
-            }
             if (!is_text(byte)) {
                 return bad_byte(byte, Event::HttpBadChunk);
             }
@@ -79,11 +77,6 @@ Event ChunkReader::take_framing(std::uint8_t byte, const Limits& limits) {
         case State::SizeLf:
             return byte == '\n' ? end_size_line() : Event::HttpBareCr;
         case State::DataCr:
-            if (byte == '\n') {
-                bare_lf_ = true;
-                state_ = State::Size;
-                return Event::None;
-            }
             state_ = State::DataLf;
             return byte == '\r' ? Event::None : Event::HttpBadChunk;
         case State::DataLf:
@@ -107,9 +100,6 @@ Event ChunkReader::take_size(std::uint8_t byte) {
         case '\r':
             state_ = State::SizeLf;
             return Event::None;
-        case '\n':
-            bare_lf_ = true;
-            return end_size_line();
         case ';':
             state_ = State::Extension;
             return Event::None;

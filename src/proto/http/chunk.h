@@ -28,7 +28,7 @@ public:
     [[nodiscard]] bool is_done() const { return state_ == State::Done; }
     // All data has come: trailers follow, or nothing.
     [[nodiscard]] bool data_ended() const { return state_ >= State::TrailerStart; }
-    // A line ended in LF without CR; told once.
+    // A line of the trailers ended in LF without CR; told once.
     [[nodiscard]] bool take_bare_lf();
 
 private:

@@ -62,8 +62,7 @@ TEST(ChunkReaderTest, DecodesHoweverTheBytesCome) {
 }
 
 TEST(ChunkReaderTest, TellsOfBareLineFeeds) {
-    for (const std::string text :
-         {"1\na\r\n0\r\n\r\n", "1\r\na\n0\r\n\r\n", "0\r\n\n", "0\r\nA: b\n\r\n", "0;x\n\r\n"}) {
+    for (const std::string text : {"0\r\n\n", "0\r\nA: b\n\r\n"}) {
         const Outcome got = read(text, 1);
         EXPECT_TRUE(got.done) << text;
         EXPECT_TRUE(got.bare_lf) << text;
@@ -82,6 +81,13 @@ TEST(ChunkReaderTest, NamesEachOffence) {
         {"1000000000000000\r\n", Event::HttpBadChunk},
         {"0000000000000000\r\n", Event::HttpBadChunk},
         {"5\rhello", Event::HttpBareCr},
+        {"5\nhello", Event::HttpBadChunk},
+        {"5;a\nhello", Event::HttpBadChunk},
+        {"5\r\nhello\n", Event::HttpBadChunk},
+        {"0\n\r\n", Event::HttpBadChunk},
+        {"+5\r\nhello", Event::HttpBadChunk},
+        {"5_0\r\nhello", Event::HttpBadChunk},
+        {"ffffffffffffffff\r\n", Event::HttpBadChunk},
         {"5;\x01\r\n", Event::HttpBadChunk},
         {std::string("5;\0\r\n", 5), Event::HttpNul},
         {"5\r\nhelloX\r\n", Event::HttpBadChunk},

@@ -84,6 +84,14 @@ std::string_view trimmed(std::string_view text) {
     return text;
 }
 
+bool is_scheme(std::string_view text) {
+    return !text.empty() && lower(text.front()) >= 'a' && lower(text.front()) <= 'z' &&
+           std::ranges::all_of(text, [](char c) {
+               return (lower(c) >= 'a' && lower(c) <= 'z') || is_digit(c) || c == '+' || c == '-' ||
+                      c == '.';
+           });
+}
+
 // Calls `visit` for each element of a comma-separated list.
 template <typename Visit>
 void for_each_element(std::string_view list, const Visit& visit) {
@@ -97,14 +105,20 @@ void for_each_element(std::string_view list, const Visit& visit) {
     }
 }
 
-// "http://" authority, in lower-case comparison; empty: not an absolute target.
+// Of an absolute target; empty: it isn't one.
 std::string_view authority_of(std::string_view target) {
     const std::size_t colon = target.find("://");
-    if (colon == std::string_view::npos || target.front() == '/') {
+    if (colon == std::string_view::npos || !is_scheme(target.substr(0, colon))) {
         return {};
     }
     const std::string_view rest = target.substr(colon + 3);
     return rest.substr(0, rest.find_first_of("/?#"));
+}
+
+// Where the host ends, and ":port" or nothing begins.
+std::size_t host_end(std::string_view host) {
+    const std::size_t bracket = host.starts_with('[') ? host.find(']') : std::string_view::npos;
+    return std::min(bracket == std::string_view::npos ? host.find(':') : bracket + 1, host.size());
 }
 
 // A host with or without a port (RFC 9110, 7.2), no more strictly than is needed to have one
@@ -118,8 +132,14 @@ struct HostText {
 };
 
 bool is_host(std::string_view host) {
-    return std::ranges::all_of(as_bytes(host),
-                               [](std::uint8_t c) { return kTableOf<HostText>[c]; });
+    const bool good =
+        std::ranges::all_of(as_bytes(host), [](std::uint8_t c) { return kTableOf<HostText>[c]; });
+    const std::size_t end = host_end(host);
+    const bool bracketed = host.starts_with('[') && host[end - 1] == ']';
+    const std::string_view name = bracketed ? host.substr(1, end - 2) : host.substr(0, end);
+    const std::string_view port = host.substr(end);
+    return good && name.find_first_of("[]") == std::string_view::npos &&
+           (port.empty() || (port[0] == ':' && std::ranges::all_of(port.substr(1), is_digit)));
 }
 
 std::string_view without_port(std::string_view host, std::string_view port) {
@@ -132,6 +152,12 @@ bool same_host(std::string_view a, std::string_view b, std::string_view target) 
     return equals_ignoring_case(without_port(a, port), without_port(b, port));
 }
 
+// Host and port (RFC 9112, 3.2.3).
+bool is_tunnel_target(std::string_view target) {
+    const std::size_t end = host_end(target);
+    return is_host(target) && end != 0 && target.size() > end + 1;
+}
+
 // Reads a head's lines. Each function returns why the head is refused, or None.
 class Parser {
 public:
@@ -139,6 +165,8 @@ public:
         : bytes_(bytes), kind_(kind), limits_(&limits), head_(&head) {}
 
     Parsed run();
+    // Only the first line.
+    Event start();
 
 private:
     struct Line {
@@ -373,7 +401,9 @@ Event Parser::whole() {
         return Event::HttpTwoFramings;
     }
     if (kind_ == Kind::Response) {
-        return Event::None;
+        const bool excludes_body = head_->code / 100 == 1 || head_->code == 204;
+        return excludes_body && (head_->chunked || head_->length != 0) ? Event::HttpExcludedBody
+                                                                       : Event::None;
     }
     if (!has_host_ && head_->minor == 1) {
         remark(Event::HttpNoHost);
@@ -381,11 +411,16 @@ Event Parser::whole() {
     const std::string_view target = text(head_->target);
     const std::string_view method = text(head_->method);
     if (method == "CONNECT") {
-        if (target.find_first_of("/?#@") != std::string_view::npos ||
-            target.find(':') == std::string_view::npos) {
+        if (!is_tunnel_target(target)) {
             return Event::HttpBadTarget;
         }
-        return Event::None;
+        // Many leave the port out of the header.
+        const bool same = !has_host_ || equals_ignoring_case(target, host_) ||
+                          equals_ignoring_case(target.substr(0, host_end(target)), host_);
+        return same ? Event::None : Event::HttpHostMismatch;
+    }
+    if (target.find('#') != std::string_view::npos) {
+        return Event::HttpBadTarget;  // Some would cut there.
     }
     if (target.front() == '/') {
         return Event::None;
@@ -399,6 +434,12 @@ Event Parser::whole() {
     }
     return has_host_ && !same_host(authority, host_, target) ? Event::HttpHostMismatch
                                                              : Event::None;
+}
+
+Event Parser::start() {
+    Line line;
+    const Event refused = next_line(line);
+    return refused == Event::None ? start_line(line) : refused;
 }
 
 Event Parser::lines() {
@@ -472,6 +513,13 @@ HeadEnd find_head_end(ByteView bytes, Kind kind, const Limits& limits, HeadScan&
         }
         if (scan.searched - scan.line > limits.line_bytes_max) {
             return {.refused = Event::HttpLineTooLong};
+        }
+        if (scan.line == 0) {
+            Head head;
+            const Event refused = Parser(bytes.first(scan.searched), kind, limits, head).start();
+            if (refused != Event::None) {
+                return {.refused = refused};
+            }
         }
         scan.line = scan.searched;
     }

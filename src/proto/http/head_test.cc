@@ -87,7 +87,26 @@ TEST(HeadTest, NamesEachOffenceOfARequest) {
         {"GET * HTTP/1.1\r\n", Event::HttpBadTarget},
         {"GET http:///x HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
         {"GET http://u@x/ HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"GET /a#b HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"GET http://x#y/ HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"GET a/b://x/ HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"GET ://x/ HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
         {"CONNECT / HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"CONNECT x HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"CONNECT x: HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"CONNECT :443 HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"CONNECT x:a HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"CONNECT u@x:443 HTTP/1.1\r\nHost: x\r\n", Event::HttpBadTarget},
+        {"CONNECT y:443 HTTP/1.1\r\nHost: x:443\r\n", Event::HttpHostMismatch},
+        {"CONNECT x:443 HTTP/1.1\r\nHost: x:80\r\n", Event::HttpHostMismatch},
+        {"GET http://x/ HTTP/1.1\r\nHost:\r\n", Event::HttpHostMismatch},
+        {"GET / HTTP/1.1\r\nHost: x:80:90\r\n", Event::HttpBadHost},
+        {"GET / HTTP/1.1\r\nHost: x:a\r\n", Event::HttpBadHost},
+        {"GET / HTTP/1.1\r\nHost: [::1\r\n", Event::HttpBadHost},
+        {"GET / HTTP/1.1\r\nHost: [\r\n", Event::HttpBadHost},
+        {"GET / HTTP/1.1\r\nHost: [::1]x\r\n", Event::HttpBadHost},
+        {"GET / HTTP/1.1\r\nHost: x]\r\n", Event::HttpBadHost},
+        {"GET / HTTP/1.1\r\nHost: u@x\r\n", Event::HttpBadHost},
         {"GET http://y/ HTTP/1.1\r\nHost: x\r\n", Event::HttpHostMismatch},
         {"GET http://x:81/ HTTP/1.1\r\nHost: x\r\n", Event::HttpHostMismatch},
         {get + "Host: x\r\n", Event::HttpBadHost},
@@ -118,6 +137,27 @@ TEST(HeadTest, NamesEachOffenceOfARequest) {
         {get + "Content-Length: 18446744073709551617\r\n", Event::HttpBadLength},
         {get + "Transfer-Encoding: gzip, chunked\r\n", Event::HttpBadTransferEncoding},
         {get + "Transfer-Encoding: xchunked\r\n", Event::HttpBadTransferEncoding},
+        {get + "Transfer-Encoding: chunked, identity\r\n", Event::HttpBadTransferEncoding},
+        {get + "Transfer-Encoding: chunked, chunked\r\n", Event::HttpBadTransferEncoding},
+        {get + "Transfer-Encoding: chunked;q=1\r\n", Event::HttpBadTransferEncoding},
+        {get + "Transfer-Encoding: \"chunked\"\r\n", Event::HttpBadTransferEncoding},
+        {get + "Transfer-Encoding:\r\n", Event::HttpBadTransferEncoding},
+        {get + "Transfer-Encoding: \x0b"
+               "chunked\r\n",
+         Event::HttpBadHeader},
+        {get + "Transfer-Encoding\x0b: chunked\r\n", Event::HttpBadHeader},
+        {get + "Transfer-Encoding : chunked\r\n", Event::HttpSpaceBeforeColon},
+        {get + "Transfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n",
+         Event::HttpBadTransferEncoding},
+        {get + "X: y\rTransfer-Encoding: chunked\r\n", Event::HttpBareCr},
+        {get + "\xc3\xa9: a\r\n", Event::HttpBadHeader},
+        {get + "Content-Length: 1\r\nContent-Length: +1\r\n", Event::HttpBadLength},
+        {get + "Content-Length: -1\r\n", Event::HttpBadLength},
+        {get + "Content-Length: 1e1\r\n", Event::HttpBadLength},
+        {get + "Content-Length: 1;2\r\n", Event::HttpBadLength},
+        {get + "Content-Length : 1\r\n", Event::HttpSpaceBeforeColon},
+        {get + "Content-Length: 1\r\n 2\r\n", Event::HttpObsFold},
+        {"PRI * HTTP/2.0\r\n", Event::HttpBadVersion},
         {get + "Transfer-Encoding: identity\r\n", Event::HttpBadTransferEncoding},
         {get + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
          Event::HttpBadTransferEncoding},
@@ -136,6 +176,12 @@ TEST(HeadTest, NamesEachOffenceOfAResponse) {
     EXPECT_EQ(response_refused("HTTP/1.1 2000 OK\r\n"), Event::HttpBadStatusLine);
     EXPECT_EQ(response_refused("HTTP/2.0 200 OK\r\n"), Event::HttpBadVersion);
     EXPECT_EQ(response_refused("HTTP/1.1 200 O\rK\r\n"), Event::HttpBareCr);
+    EXPECT_EQ(response_refused("HTTP/1.1 204 No\r\nContent-Length: 1\r\n"),
+              Event::HttpExcludedBody);
+    EXPECT_EQ(response_refused("HTTP/1.1 100 Go\r\nTransfer-Encoding: chunked\r\n"),
+              Event::HttpExcludedBody);
+    EXPECT_EQ(response_refused("HTTP/1.1 204 No\r\nContent-Length: 0\r\n"), Event::None);
+    EXPECT_EQ(response_refused("HTTP/1.1 304 Not Modified\r\nContent-Length: 1\r\n"), Event::None);
     EXPECT_EQ(response_refused("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
                                "Transfer-Encoding: chunked\r\n"),
               Event::HttpTwoFramings);
@@ -149,6 +195,9 @@ TEST(HeadTest, LetsPassWhatHasOneMeaning) {
           std::string("GET http://X:80/y HTTP/1.1\r\nHost: x\r\n"),
           std::string("GET https://x:443/y HTTP/1.1\r\nHost: X\r\n"),
           std::string("CONNECT x:443 HTTP/1.1\r\nHost: x\r\n"),
+          std::string("CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n"),
+          std::string("GET / HTTP/1.1\r\nHost: x:\r\n"), std::string("GET / HTTP/1.1\r\nHost:\r\n"),
+          get + "Content-Length: 005\r\n", get + "Transfer-Encoding:\tchunked\t\r\n",
           std::string("OPTIONS * HTTP/1.1\r\nHost: x\r\n"),
           std::string("GET /\xc3\xa9 HTTP/1.1\r\nHost: [::1]:80\r\n"),
           std::string("GET / HTTP/1.0\r\n")}) {
@@ -231,6 +280,18 @@ TEST(HeadEndTest, RefusesEarlyWhatIsNotHttp) {
     EXPECT_EQ(feed(std::string(40, 'A'), 40).refused, Event::HttpNotHttp);
     EXPECT_EQ(feed("HTTQ", 4, Kind::Response).refused, Event::HttpNotHttp);
     EXPECT_EQ(feed("HTT", 1, Kind::Response).refused, Event::None);
+}
+
+// Nobody waits for the rest of a head that can't become one: HTTP/0.9 has no more.
+TEST(HeadEndTest, JudgesTheFirstLineBeforeTheRestHasCome) {
+    for (const std::size_t step : {1U, 100U}) {
+        EXPECT_EQ(feed("GET /\r\n", step).refused, Event::HttpBadRequestLine);
+        EXPECT_EQ(feed("GET /\n", step).refused, Event::HttpBadRequestLine);
+        EXPECT_EQ(feed("PRI * HTTP/2.0\r\n", step).refused, Event::HttpBadVersion);
+        EXPECT_EQ(feed("GET / HTTP/1.1\r\r\n", step).refused, Event::HttpBareCr);
+        EXPECT_EQ(feed("HTTP/1.1 20\r\n", step, Kind::Response).refused, Event::HttpBadStatusLine);
+        EXPECT_EQ(feed("GET / HTTP/1.1\r\n", step).refused, Event::None);
+    }
 }
 
 TEST(HeadEndTest, EndsAtTheLimits) {
