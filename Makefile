@@ -25,8 +25,8 @@ FUZZ_PACKAGES := clang-14 libclang-rt-14-dev llvm-14 python3
 BENCH_PACKAGES := libnids-dev libtins-dev nginx-light curl apache2-utils openssh-server openssh-client \
     iproute2 ethtool tcpdump python3
 
-LIVE_PACKAGES := nginx-light curl apache2-utils wrk openssh-server openssh-client iproute2 ethtool tcpdump python3 \
-    iptables iperf3 nmap iputils-ping
+LIVE_PACKAGES := nginx-light apache2-bin curl apache2-utils wrk openssh-server openssh-client iproute2 ethtool tcpdump \
+    python3 iptables iperf3 nmap iputils-ping
 # See tests/live/live.py --help, and tests/live/sources.py, which runs before it.
 LIVE_OPTIONS ?=
 

@@ -1,5 +1,5 @@
 -- The annotations in share/haka/meta name what the library has, and nothing else: every class with
--- its fields and methods, every function of every module.
+-- its fields and methods, every function of every module, what tables given to them may have.
 local SOURCE, META = "lua/haka/", "share/haka/meta/"
 local ffi = require("ffi")
 
@@ -33,7 +33,7 @@ local function library()
     native.context, native.api = ffi.cast("void *", memory), ffi.cast("void *", functions)
     local real_cdef = ffi.cdef
     ffi.cdef = function(text) if text ~= abi then return real_cdef(text) end end
-    local core
+    local core, environment
     for name in read("cmake/embed_lua.cmake"):match("set%(order ([^)]*)%)"):gmatch("[%w_]+") do
         local chunk = assert(loadstring(read(SOURCE .. name .. ".lua"), "=haka/" .. name .. ".lua"))
         if not core then
@@ -52,11 +52,33 @@ local function library()
                     return readonly(module, functions_of)
                 end
             end
-            core.modules[name] = chunk(core)
+            local module = chunk(core)
+            core.modules[name] = module
+            if name == "log" or name == "alert" then
+                note("module haka." .. name, module)
+                found["module haka." .. name].raise = nil   -- It is the call.
+            end
+            if name == "init" then environment = module end
         end
+    end
+    for name in pairs(environment.string) do
+        if not string[name] then note("module string", { [name] = true }) end
     end
     ffi.cdef = real_cdef
     -- What isn't made by core.class.
+    local function table_of(file, name)
+        return assert(loadstring("return " .. read(SOURCE .. file):match("\nlocal " .. name .. " = (%b{})")))()
+    end
+    note("http_headers", core.modules.http.header_methods)
+    note("uri", core.modules.uri.methods, { args = true })
+    for _, name in ipairs(table_of("uri.lua", "NAMES")) do note("uri", { [name] = true }) end
+    note("group", core.modules.rule.rule_group {})
+    note("rule_definition", table_of("rule.lua", "RULE_FIELDS"))
+    note("group_definition", table_of("rule.lua", "GROUP_FIELDS"))
+    note("dissector_definition", table_of("dissector.lua", "FIELDS"))
+    note("alert_definition", table_of("alert.lua", "FIELDS"))
+    note("answer", table_of("http.lua", "ANSWER_FIELDS"))
+    -- What policies can't ask for fields.
     for _, class in ipairs { "mark", "alert reference" } do found[class] = nil end
     return found
 end
@@ -77,7 +99,8 @@ local function annotated()
             if field then found[class][field] = true end
             local owner, mark, member = line:match("^function ([%w_.]+)([.:])([%w_]+)%(")
             if owner then
-                if mark == ":" then owner = "haka." .. owner end
+                local is_local = owner == "log" or owner == "alert"
+                if mark == ":" or is_local then owner = "haka." .. owner end
                 found[owner] = found[owner] or {}
                 found[owner][member] = true
             end
@@ -104,7 +127,7 @@ end
 
 -- Modules within modules, and values that aren't functions.
 local KEPT = { ["haka.packet"] = true, ["http.uri"] = true, ["http.cookies"] = true,
-    ["haka.packet.NORMAL"] = true, ["haka.packet.PASSTHROUGH"] = true }
+    ["haka.log"] = true, ["haka.alert"] = true, ["haka.packet.NORMAL"] = true, ["haka.packet.PASSTHROUGH"] = true }
 for class, members in pairs(library()) do
     local module = class:match("^module (.*)")
     if module then

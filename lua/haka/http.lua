@@ -164,6 +164,8 @@ local header_methods = {
     add = function(self, name, content) write(self, ADD, name, tostring(content)) end,
 }
 
+http.header_methods = header_methods
+
 -- Any name is a field, so this class is not one of core.class.
 ffi.cdef("struct haka_http_headers { const uint32_t event_; const uint32_t streamed_; const uint32_t which_; };")
 local guarded = {}

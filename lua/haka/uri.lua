@@ -103,4 +103,4 @@ function cookies.split(text)
     return result
 end
 
-return { uri = uri, cookies = cookies }
+return { uri = uri, cookies = cookies, methods = methods }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""HTTP between real programs: nginx, curl, ab and wrk, with haka between two interfaces.
+"""HTTP between real programs: nginx, Apache httpd, curl, ab and wrk, with haka between two interfaces.
 
     web.py [--short] HAKA          exit 77: skipped, with the reason
 """
@@ -27,6 +27,30 @@ http {{ access_log {folder}/access.log; client_max_body_size 0; keepalive_reques
               location /form {{ proxy_pass http://127.0.0.1:81; }} }}
     server {{ listen 81; location / {{ return 200 "form of $content_length\\n"; }} }} }}
 """
+MODULES = ("mpm_event", "authz_core", "log_config", "mime", "alias", "headers", "dav", "dav_fs", "proxy", "proxy_http")
+APACHE = """
+ServerName 192.168.20.1
+Listen 8080
+PidFile {folder}/apache.pid
+ErrorLog {folder}/apache.log
+User www-data
+KeepAlive On
+MaxKeepAliveRequests 0
+LimitRequestBody 0
+LogFormat "\\"%r\\" \\"%{{User-Agent}}i\\"" agents
+CustomLog {folder}/apache-access.log agents
+TypesConfig /dev/null
+AddType text/html .html
+DocumentRoot {folder}/www
+DavLockDB {folder}/tmp/lock
+Header set X-Agent "expr=%{{HTTP_USER_AGENT}}"
+Redirect 302 /old /page.html
+ProxyPass /form http://127.0.0.1:81/
+<Directory {folder}/www>
+Require all granted
+Dav On
+</Directory>
+"""
 AGENT = "somebody else, with a longer name"
 RSS_MAX_MB = 200
 
@@ -52,11 +76,11 @@ class Checks:
         curl("-o", self.home / "got", *arguments)
         return (self.home / "got").read_bytes()
 
-    def run(self, haka):
+    def run(self, haka, url, log):
+        print(url)
         page = (self.www / "page.html").read_bytes()
         file = (self.www / "file").read_bytes()
         changed = digest(page.replace(b"sentence", b"long sentence"))
-        url = "http://192.168.20.1"
         self.check("a word in a page is another", digest(self.body(f"{url}/page.html")) == changed)
         self.check("behind a redirection", digest(self.body("-L", f"{url}/old")) == changed)
         head = curl("-I", f"{url}/page.html")
@@ -77,6 +101,7 @@ class Checks:
         self.check(f"an upload of {self.size >> 20} MiB",
                    (self.www / "back").stat().st_size == self.size and
                    digest_of(self.www / "back") == digest_of(self.home / "large"))
+        (self.www / "back").unlink()
         after = rss_mb(haka)
         self.check(f"in constant memory: {before} MB, then {after} MB",
                    after - before < 64 and after < RSS_MAX_MB)
@@ -89,9 +114,9 @@ class Checks:
             rate = re.search(r"Requests/sec: +([\d.]+)", said)
             self.check(f"wrk: {rate and rate.group(1)} requests/s",
                        rate and float(rate.group(1)) > 100 and "Non-2xx" not in said)
-        agents = set(re.findall(r'"([^"]*)"$', (lab.FOLDER / "access.log").read_text(), re.M))
+        agents = set(re.findall(r'"([^"]*)"$', log.read_text(), re.M))
         self.check("every request the server saw had another User-Agent", agents == {AGENT})
-        self.check("and none was the refused one", "/secret" not in (lab.FOLDER / "access.log").read_text())
+        self.check("and none was the refused one", "/secret" not in log.read_text())
 
 
 def digest_of(path):
@@ -113,13 +138,14 @@ def main():
     parser.add_argument("haka", type=lambda text: str(Path(text).resolve()))
     options = parser.parse_args()
     lab.enter()
-    for tool in ("nginx", "curl"):
+    for tool in ("nginx", "apache2", "curl"):
         if not shutil.which(tool):
             lab.skip(f"no {tool} here")
     lab.build("cubic")
     size = (50 if options.short else 1024) << 20
     for name in ("www", "tmp", "home"):
         (lab.FOLDER / name).mkdir()
+        (lab.FOLDER / name).chmod(0o777)  # One of the servers isn't root.
     www = lab.FOLDER / "www"
     line = b"<p>This is a sentence, and another sentence.</p>\n"
     (www / "page.html").write_bytes(b"<html>" + line * 5000 + b"</html>\n")
@@ -130,24 +156,30 @@ def main():
         for number in range(size >> 20):
             file.write(number.to_bytes(4, "big") + block[4:])
     (lab.FOLDER / "nginx.conf").write_text(NGINX.format(folder=lab.FOLDER))
+    modules = "\n".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in MODULES)
+    (lab.FOLDER / "apache.conf").write_text(modules + APACHE.format(folder=lab.FOLDER))
     log = open(lab.FOLDER / "haka.log", "w", encoding="utf-8")
     haka = subprocess.Popen([options.haka, "run", "-i", "client:server", str(HERE / "policies" / "http.lua")],
                             stdout=log, stderr=log)
-    server = subprocess.Popen(["ip", "netns", "exec", "server", "nginx", "-c", str(lab.FOLDER / "nginx.conf"),
-                               "-e", str(lab.FOLDER / "nginx.log")])
+    inside = ["ip", "netns", "exec", "server"]
+    servers = [subprocess.Popen(inside + ["nginx", "-c", str(lab.FOLDER / "nginx.conf"),
+                                          "-e", str(lab.FOLDER / "nginx.log")]),
+               subprocess.Popen(inside + ["apache2", "-DFOREGROUND", "-f", str(lab.FOLDER / "apache.conf")])]
     checks = Checks(size)
     try:
         until = time.monotonic() + 15
-        while ":80 " not in lab.inside("server", "ss", "-Htanl"):
+        while not all(f":{port} " in lab.inside("server", "ss", "-Htanl") for port in (80, 81, 8080)):
             if time.monotonic() > until:
-                raise RuntimeError("nginx did not come up")
+                raise RuntimeError("a server did not come up")
             time.sleep(0.05)
-        checks.run(haka)
+        checks.run(haka, "http://192.168.20.1", lab.FOLDER / "access.log")
+        checks.run(haka, "http://192.168.20.1:8080", lab.FOLDER / "apache-access.log")
     finally:
         haka.send_signal(signal.SIGTERM)
         haka.wait(30)
-        server.terminate()
-        server.wait(10)
+        for server in servers:
+            server.terminate()
+            server.wait(10)
         log.close()
         text = (lab.FOLDER / "haka.log").read_text()
         if checks.failed or " error " in text:

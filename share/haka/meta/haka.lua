@@ -53,8 +53,69 @@ function time:toseconds() end
 ---@field targets? any
 ---@field ref? string|string[]
 
+---@alias haka.level "fatal"|"error"|"warning"|"info"|"debug"
+
+---@class haka.log
+---@overload fun(module: string, format: string, ...: any) at level info
+local log = {}
+
+---Ends the run with status 1.
+---@param module string
+---@param format string
+---@param ... any
+function log.fatal(module, format, ...) end
+
+---@param module string
+---@param format string
+---@param ... any
+function log.error(module, format, ...) end
+
+---@param module string
+---@param format string
+---@param ... any
+function log.warning(module, format, ...) end
+
+---@param module string
+---@param format string
+---@param ... any
+function log.info(module, format, ...) end
+
+---@param module string
+---@param format string
+---@param ... any
+function log.debug(module, format, ...) end
+
+---Of all modules, or of one: what lies below is never formatted.
+---@overload fun(level: haka.level)
+---@param module string
+---@param level haka.level
+function log.setlevel(module, level) end
+
+---@class haka.alert
+---@overload fun(definition: haka.alert_definition): any what update() takes
+local alert = {}
+
+---Says more of an alert; what is left out stays.
+---@param reference any what `haka.alert{...}` returned
+---@param definition haka.alert_definition
+function alert.update(reference, definition) end
+
+---@param ... any addresses, texts and numbers
+---@return table
+function alert.address(...) end
+
+---@param ... any texts and numbers
+---@return table
+function alert.service(...) end
+
 ---@type table
-haka = { packet = { NORMAL = "normal", PASSTHROUGH = "pass-through" } }
+haka = { packet = { NORMAL = "normal", PASSTHROUGH = "pass-through" }, log = log, alert = alert }
+
+---The parts of `text` between each plain `delimiter`.
+---@param text string
+---@param delimiter string not empty
+---@return string[]
+function string.split(text, delimiter) end
 
 ---@param definition haka.rule_definition
 function haka.rule(definition) end
@@ -75,17 +136,6 @@ function haka.dissector(definition) end
 
 ---@param name string
 function haka.disable_dissector(name) end
-
----Logs at level info; `haka.log.debug`, `.warning`, `.error`, `.fatal` and `.setlevel` are there, too.
----@param module string
----@param format string
----@param ... any
-function haka.log(module, format, ...) end
-
----`haka.alert.update(reference, definition)`, `.address(...)` and `.service(...)` are there, too.
----@param definition haka.alert_definition
----@return any reference
-function haka.alert(definition) end
 
 ---The packet's time.
 ---@return haka.time

@@ -1,6 +1,6 @@
 -- Every request gets another User-Agent, every page another word; other bodies pass unread.
 haka.rule{ hooks = { "tcp-connection-new" }, eval = function(self, pkt)
-    if pkt.tcp.dstport == 80 then pkt.next_dissector = "http" end
+    if pkt.tcp.dstport == 80 or pkt.tcp.dstport == 8080 then pkt.next_dissector = "http" end
 end }
 
 haka.rule{ hooks = { "http-request" }, eval = function(self, pkt)
