@@ -1,6 +1,7 @@
 // How connections end: timers, decisions of rules, the end of the input.
 // Tested by: worker_test.cc
 #include <algorithm>
+#include <utility>
 
 #include "engine/black_box.h"
 #include "engine/worker.h"
@@ -132,8 +133,10 @@ void Worker::end(flow::Connection& connection, EndReason reason, Item* item) {
             begin_event(nullptr);
             lent_ = false;
             show_connection(connection, true);
+            haka_stream* const streams = std::exchange(context_->streams, nullptr);
             context_->end_reason = static_cast<std::uint32_t>(reason);
             (void)finish_event(script_->run(Hook::TcpConnectionEnd), nullptr);
+            context_->streams = streams;
             context_->has_connection = 0;
             context_->connection = HAKA_NONE;
         }
@@ -293,7 +296,8 @@ output::Received Worker::received_so_far(const flow::Connection& connection, boo
                 : listeners_->at(connection.listener).lanes.at(of_client ? 0 : 1).get();
         if (lane != nullptr) {
             arrives = lane->outlet.sent() + (lane->fin_sent ? 1 : 0);
-            sent = lane->outlet.map().acked_input(lane->outlet.sent()) + (lane->fin_sent ? 1 : 0);
+            sent = lane->outlet.map().acked_input(lane->outlet.sent()) +
+                   (lane->fin_sent && half.fin_offset != UINT64_MAX ? 1 : 0);
         }
         (of_client ? received.sent_by_client : received.sent_by_server) = sent;
         (of_client ? received.by_server : received.by_client) = arrives;

@@ -280,8 +280,8 @@ HttpWalk::Step HttpWalk::begin_request() {
 HttpWalk::Step HttpWalk::begin_response() {
     HttpState& http = state();
     const http::Asked asked = http.asked.empty() ? http::Asked::Other : http.asked.front().asked;
-    if (heads_[1].code == 101 && (http.asked.empty() || asked == http::Asked::Connect ||
-                                  !http.asked.front().may_switch)) {
+    if (heads_[1].code == 101 &&
+        (http.asked.empty() || asked == http::Asked::Connect || !http.asked.front().may_switch)) {
         return refused(Event::HttpUnaskedSwitch);
     }
     side(1).framing = http::response_framing(heads_[1], asked);
@@ -492,6 +492,7 @@ bool HttpWalk::answer_now() {
     log(asked, asked.answer, asked.answer.size() - asked.answer.find("\r\n\r\n") - 4);
     side(1).phase = Phase::Discard;
     side(1).body.reset();
+    ground_->end_requests();
     http.revisit = true;
     return true;
 }

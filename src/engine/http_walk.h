@@ -40,6 +40,8 @@ public:
         // HAKA_OK or why not; the cursors follow.
         virtual int edit_http(std::uint32_t half, double at, std::uint32_t erase,
                               std::string_view insert) = 0;
+        // The server shall hear nothing more: its end closes.
+        virtual void end_requests() = 0;
         // Something of the direction that isn't at hand may leave now.
         virtual void other_direction_changed() = 0;
         // A request and its response have passed; of one that never came, `answer` is empty.

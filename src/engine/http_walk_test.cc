@@ -64,6 +64,7 @@ protected:
     std::vector<std::uint64_t> bytes_;
     std::string answer_;  // What a rule on http-request answers.
     bool other_changed_ = false;
+    bool requests_end_ = false;
 
 private:
     bool run_http(Hook hook, bool /*of_client*/) override {
@@ -89,6 +90,7 @@ private:
         present();
         return HAKA_OK;
     }
+    void end_requests() override { requests_end_ = true; }
     void other_direction_changed() override { other_changed_ = true; }
     void log_http(const Exchange& exchange) override {
         logged_.emplace_back(exchange.answer.substr(0, exchange.answer.find('\r')));
@@ -153,6 +155,7 @@ TEST_F(HttpWalkTest, AnswersInTheServersPlace) {
     listen_to({Hook::HttpRequest});
     answer_ = "HTTP/1.1 403 No\r\n\r\nbody";
     EXPECT_TRUE(say(true, kGet));
+    EXPECT_TRUE(requests_end_);
     EXPECT_EQ(texts_[0], "");
     EXPECT_EQ(texts_[1], answer_);
     EXPECT_TRUE(say(true, "more"));

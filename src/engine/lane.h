@@ -53,6 +53,9 @@ struct Lane {
     std::uint64_t carried;          // Input: everything below has left, or was erased.
     std::uint64_t carried_out;      // Output: sent() when that was so.
     bool fin_sent = false;
+    bool ends = false;           // Live: its sender's stream ends here, whatever still comes of it.
+    bool own_fin = false;        // So a FIN has left that its sender doesn't know of ...
+    bool own_fin_acked = false;  // ... and has arrived.
     bool answers_count_output = false;   // File: the recorded receiver has seen the edits.
     std::uint32_t newest_timestamp = 0;  // That left in this direction.
     bool has_timestamp = false;

@@ -67,7 +67,9 @@ void Shaper::read_answer(const flow::Connection& connection, Listener& listener,
         // The FIN's place, or one that was never sent: the state machine refuses it.
         const bool fin = lane->fin_sent && output == outlet.sent() + 1;
         input = fin ? half.fin_offset + 1 : half.sent_end + 2;
-        if (connection.midstream && half.fin_offset == UINT64_MAX) {
+        if (fin && half.fin_offset == UINT64_MAX) {
+            input = outlet.map().acked_input(outlet.sent());  // Ours.
+        } else if (connection.midstream && half.fin_offset == UINT64_MAX) {
             input = output - outlet.map().shift();  // It may have passed before.
         }
     }
@@ -90,6 +92,7 @@ void Shaper::take_answer(const Item& item, flow::Connection& connection, Listene
             return;
         }
         acked = std::min(static_cast<std::uint64_t>(answered_), outlet.sent());
+        lane.own_fin_acked = lane.own_fin && static_cast<std::uint64_t>(answered_) > outlet.sent();
         window_end =
             acked +
             (std::uint64_t{segment.window}
@@ -135,7 +138,7 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     Half& half = scene.connection.half(!scene.from_client);
     const auto output = static_cast<std::uint64_t>(answered_);
     std::uint64_t ack = std::max(outlet.told_ack(), outlet.acked_input());
-    const bool fin = output > outlet.sent();
+    const bool fin = output > outlet.sent() && half.fin_offset != UINT64_MAX;
     if (output < outlet.acked() && output >= outlet.map().exact_from()) {
         ack = std::min(ack, outlet.map().acked_input(output));  // An old one stays old.
     }
@@ -203,7 +206,7 @@ bool Shaper::shape(Item& item, flow::Connection& connection, Listener& listener,
             mine->head = output::head_of(item.frame, item.headers);
         }
         if (judgement.size != 0 || (segment.flags & kFin) != 0) {
-            going = carry(scene, item, *mine, segment, judgement);
+            going = carry(scene, item, *mine, segment, judgement, useful);
             if (going && live() && connection.takes_data()) {
                 const bool news = judgement.ack_advanced && !scene.left;
                 going = (!news || send_bare_ack(scene, *mine)) &&
@@ -238,7 +241,9 @@ bool Shaper::pass_bare(Scene& scene, Item& item, Lane& lane, const Segment& segm
         const std::uint64_t output = offset >= lane.carried
                                          ? outlet.sent()
                                          : std::min(outlet.map().to_output(offset), outlet.sent());
-        const bool behind_fin = lane.fin_sent && offset > half.fin_offset;
+        const bool behind_fin =
+            lane.fin_sent &&
+            (half.fin_offset == UINT64_MAX ? offset >= lane.carried : offset > half.fin_offset);
         const std::uint32_t seq = asks && offset >= lane.carried
                                       ? to_seq(half.isn, outlet.acked()) - 1
                                       : to_seq(half.isn, output) + (behind_fin ? 1 : 0);
@@ -260,7 +265,7 @@ void Shaper::note_timestamp(Lane& lane, std::uint32_t value, bool has) {
 
 void Shaper::drop_idle_lane(Listener& listener, bool of_client) {
     std::unique_ptr<Lane>& lane = place(listener, of_client);
-    if (lane != nullptr && lane->carriers.empty() && lane->outlet.is_plain() &&
+    if (lane != nullptr && !lane->ends && lane->carriers.empty() && lane->outlet.is_plain() &&
         lane->carried == lane->input->end() &&
         lane->outlet.told_edge() <= lane->outlet.window_end()) {
         lane.reset();

@@ -110,7 +110,7 @@ private:
     [[nodiscard]] static std::uint64_t joined(const Lane& lane, std::uint64_t ack);
     bool pass_bare(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment, bool useful);
     bool carry(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment,
-               const stream::Judgement& judgement);
+               const stream::Judgement& judgement, bool useful);
     bool let_out_syn(Scene& scene, Item& item, Lane& lane);
     bool send_again(Scene& scene, Item& item, Lane& lane, const wire::Segment& segment,
                     std::uint64_t begin, std::uint64_t end);
@@ -141,6 +141,8 @@ private:
     bool send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest);
     void tell(const Scene& scene, Lane& lane, std::uint64_t ack) const;
     bool leave(Scene& scene, const output::Head& head, bool injected, flow::Connection* connection);
+    bool send_own_fin(Scene& scene, Lane& lane, bool of_client);
+    bool take_late_fin(Scene& scene, Lane& lane, bool useful);
     void note_sent(const Scene& scene, Lane& lane, std::uint64_t to, bool fin);
     [[nodiscard]] output::Head head_for(const Scene& scene, bool of_client) const;
     [[nodiscard]] static output::Head answer_head(const Scene& scene, bool of_client,

@@ -41,7 +41,7 @@ bool Shaper::let_out_as_is(Scene& scene, Item& item, Lane& lane, std::uint64_t f
 
 // A packet with bytes or a FIN.
 bool Shaper::carry(Scene& scene, Item& item, Lane& lane, const Segment& segment,
-                   const Judgement& judgement) {
+                   const Judgement& judgement, bool useful) {
     const Half& half = scene.connection.half(scene.from_client);
     const std::uint64_t begin = judgement.offset;
     const std::uint64_t end = begin + judgement.size;
@@ -57,6 +57,9 @@ bool Shaper::carry(Scene& scene, Item& item, Lane& lane, const Segment& segment,
     }
     if (end <= lane.input->start() && half.acked < end && !fin) {
         return let_out_as_is(scene, item, lane, begin);  // From before it was picked up.
+    }
+    if (fin && lane.own_fin_acked) {
+        return take_late_fin(scene, lane, useful);
     }
     if (end <= lane.carried && (!fin || lane.fin_sent)) {
         return send_again(scene, item, lane, segment, begin, end);
@@ -301,7 +304,9 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
     if (item != nullptr) {
         keep_carrier(lane, *item);
     }
-    return true;
+    const bool ends = lane.ends && !lane.fin_sent && half.fin_offset == UINT64_MAX;
+    return !ends || outlet.sent() != outlet.end() || !scene.connection.takes_data() ||
+           send_own_fin(scene, lane, of_client);
 }
 
 bool Shaper::flush(flow::Connection& connection, Listener& listener, bool of_client, Instant now) {

@@ -78,7 +78,8 @@ bool Shaper::recover(Scene& scene, Lane& lane, bool of_client) {
 void Shaper::arm(const Scene& scene, Lane& lane, bool of_client) {
     const stream::Outlet& outlet = lane.outlet;
     const bool waits = outlet.sent() < outlet.decided() && outlet.told_ack() >= lane.input->end();
-    if (!outlet.owes() && !waits) {
+    const bool ends = lane.own_fin && !lane.own_fin_acked;
+    if (!outlet.owes() && !waits && !ends) {
         lane.due = kNever;
         return;
     }
@@ -140,6 +141,8 @@ bool Shaper::retransmit(flow::Connection& connection, Listener& listener, const 
         } else if (outlet.sent() < outlet.decided()) {
             const output::Head head = head_for(scene, due.of_client);
             going = head.bytes.empty() || send_probe(scene, *lane, due.of_client, head, true);
+        } else if (lane->own_fin && !lane->own_fin_acked) {
+            going = send_own_fin(scene, *lane, due.of_client);
         }
         if (!going) {
             return false;

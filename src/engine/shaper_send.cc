@@ -179,6 +179,25 @@ bool Shaper::send_probe(Scene& scene, Lane& lane, bool of_client, const output::
     return leave(scene, head, injected, nullptr);
 }
 
+// The end of a stream whose sender has not ended it.
+bool Shaper::send_own_fin(Scene& scene, Lane& lane, bool of_client) {
+    const output::Head head = head_for(scene, of_client);
+    const std::uint64_t at = lane.outlet.sent();
+    lane.own_fin = !head.bytes.empty();
+    return !lane.own_fin ||
+           send_pieces(scene, lane, of_client, head, {.from = at, .to = at, .fin = true}, false);
+}
+
+// The sender's own FIN behind ours, which has arrived: nobody else will acknowledge it.
+bool Shaper::take_late_fin(Scene& scene, Lane& lane, bool useful) {
+    lane.carried = lane.input->end();
+    lane.carried_out = lane.outlet.sent();
+    tell(scene, lane, lane.input->end());
+    scene.left = true;
+    return (!useful || send_bare_ack(scene, lane)) &&
+           send_ack(scene, lane, !scene.from_client, lane.input->end());
+}
+
 // Headers for a segment that the engine sends in the name of an end.
 output::Head Shaper::head_for(const Scene& scene, bool of_client) const {
     if (scene.item != nullptr && scene.from_client != of_client) {

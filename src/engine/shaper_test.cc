@@ -240,6 +240,95 @@ TEST_F(ShaperTest, ErasedSegmentsAreAcknowledgedByTheEngine) {
     EXPECT_EQ(left[0].flags, wire::kAck);
 }
 
+// Answers whatever the client asks.
+constexpr std::string_view kAnswers = R"(
+    haka.rule{ hooks = { "tcp-connection-new" }, eval = function (self, pkt)
+        pkt.next_dissector = "http" end }
+    haka.rule{ hooks = { "http-request" }, eval = function (self, pkt)
+        pkt:respond{ body = "no" } end })";
+const std::string kAsks = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+const Left* fin_of(const std::vector<Left>& all, bool from_client) {
+    for (const Left& one : all) {
+        if (one.from_client == from_client && (one.flags & wire::kFin) != 0) {
+            return &one;
+        }
+    }
+    return nullptr;
+}
+
+// A client that waits for the server to close, and a server that has heard nothing.
+TEST_F(ShaperTest, AnAnswerInTheServersPlaceClosesBothEnds) {
+    start(kAnswers);
+    const auto asked = static_cast<std::uint32_t>(kAsks.size());
+    auto left = client({.text = kAsks});
+    const std::string answer = text_of(left);
+    EXPECT_TRUE(answer.ends_with("\r\n\r\nno"));
+    const auto answered = static_cast<std::uint32_t>(answer.size());
+    const Left* fin = fin_of(left, true);
+    ASSERT_NE(fin, nullptr);
+    EXPECT_EQ(fin->seq, 1U);  // Nothing of the request came before it.
+    left = client({.seq = 1 + asked, .ack = 1 + answered});
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left[0].seq, 2U);
+    EXPECT_EQ(left[0].ack, 1U);
+    // Lost: it comes again.
+    left = wait(kSecond * 2);
+    ASSERT_NE(fin_of(left, true), nullptr);
+    EXPECT_EQ(fin_of(left, true)->seq, 1U);
+    // The server closes, too, and the client hears of that behind the answer.
+    left = server({.ack = 2, .flags = wire::kAck | wire::kFin});
+    ASSERT_NE(fin_of(left, false), nullptr);
+    EXPECT_EQ(fin_of(left, false)->seq, 1 + answered);
+    EXPECT_EQ(fin_of(left, false)->ack, 1 + asked);
+    EXPECT_TRUE(wait(kSecond * 60).empty());
+    // The client's last words: its ACK goes to the server, its FIN the engine answers.
+    left = client({.seq = 1 + asked, .ack = 2 + answered, .flags = wire::kAck | wire::kFin});
+    ASSERT_EQ(left.size(), 2U);
+    EXPECT_TRUE(left[0].from_client);
+    EXPECT_EQ(left[0].seq, 2U);
+    EXPECT_EQ(left[0].ack, 2U);
+    EXPECT_EQ(left[0].flags, wire::kAck);
+    EXPECT_FALSE(left[1].from_client);
+    EXPECT_EQ(left[1].seq, 2 + answered);
+    EXPECT_EQ(left[1].ack, 2 + asked);
+}
+
+TEST_F(ShaperTest, AClientThatClosesBehindAnAnswerMeetsItsServer) {
+    start(kAnswers);
+    const auto asked = static_cast<std::uint32_t>(kAsks.size());
+    auto left = client({.text = kAsks});
+    const auto answered = static_cast<std::uint32_t>(text_of(left).size());
+    left = client({.seq = 1 + asked, .ack = 1 + answered, .flags = wire::kAck | wire::kFin});
+    ASSERT_NE(fin_of(left, true), nullptr);
+    EXPECT_EQ(fin_of(left, true)->seq, 1U);
+    left = server({.ack = 2, .flags = wire::kAck | wire::kFin});
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left[0].seq, 1 + answered);
+    EXPECT_EQ(left[0].ack, 2 + asked);
+    left = client({.seq = 2 + asked, .ack = 2 + answered});
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left[0].seq, 2U);
+    EXPECT_EQ(left[0].ack, 2U);
+}
+
+// What a client still says behind an answer is acknowledged, and goes nowhere.
+TEST_F(ShaperTest, NothingReachesTheServerBehindItsEnd) {
+    start(kAnswers);
+    const auto asked = static_cast<std::uint32_t>(kAsks.size());
+    auto left = client({.text = kAsks});
+    const auto answered = static_cast<std::uint32_t>(text_of(left).size());
+    server({.ack = 2});
+    left = client({.seq = 1 + asked, .ack = 1 + answered, .text = kAsks});
+    EXPECT_EQ(text_of(left), "");
+    ASSERT_FALSE(left.empty());
+    EXPECT_FALSE(left.back().from_client);
+    EXPECT_EQ(left.back().ack, 1 + 2 * asked);
+    left = server({.ack = 2, .flags = wire::kAck | wire::kFin});
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left[0].ack, 1 + 2 * asked);
+}
+
 TEST_F(ShaperTest, AHoleIsToldToTheSenderWithSackBlocks) {
     start(kWaits, kSackPermitted);
     const auto left = client({.seq = 11, .text = "abcd"});

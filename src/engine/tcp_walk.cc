@@ -204,6 +204,13 @@ stream::Judgement Worker::judge(const Item& item, flow::Connection& connection,
     stream::Judgement judgement =
         stream::judge(connection, from_client_, segment, now_,
                       {.settings = options_.settings.tcp, .mode = options_.mode});
+    if (judgement.fin && connection.listener != flow::kNoIndex) {
+        const Lane* const lane =
+            listeners_->at(connection.listener).lanes.at(from_client_ ? 0 : 1).get();
+        if (lane != nullptr && lane->own_fin_acked) {
+            stream::acknowledge_fin(connection, from_client_, judgement);
+        }
+    }
     note_state(state_before_, connection.state);
     judgement.trimmed = judgement.trimmed && !options_.settings.pass_through;
     return judgement;

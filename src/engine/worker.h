@@ -254,6 +254,7 @@ private:
     bool refuse_http(Event limit) override;
     int edit_http(std::uint32_t half, double at, std::uint32_t erase,
                   std::string_view insert) override;
+    void end_requests() override;
     void other_direction_changed() override;
     void log_http(const Exchange& exchange) override;
     int http_part(std::uint32_t which, std::uint32_t part, std::string_view& text) override;

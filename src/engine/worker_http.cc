@@ -116,6 +116,14 @@ int Worker::edit_http(std::uint32_t half, double at, std::uint32_t erase, std::s
     return status;
 }
 
+// Recorded ends close as they did.
+void Worker::end_requests() {
+    if (options_.mode == stream::Mode::Live) {
+        Listener& listener = listeners_->at(http_connection_->listener);
+        shaper_.lane_of(*http_connection_, listener, true).ends = true;
+    }
+}
+
 void Worker::other_direction_changed() {
     other_edited_ = true;
 }

@@ -259,6 +259,13 @@ Event judge_flags(std::uint8_t flags) {
     return one_kind && (!needs_ack || (flags & kAck) != 0) ? Event::None : Event::TcpBadFlags;
 }
 
+void acknowledge_fin(Connection& connection, bool of_client, Judgement& judgement) {
+    connection.half(of_client).fin_acked = true;
+    const State before = connection.state;
+    connection.state = state_of(connection);
+    judgement.closed = connection.state == State::TimeWait && before != State::TimeWait;
+}
+
 void entomb(Connection& connection, Instant now) {
     connection.state = State::Dropped;
     connection.last_seen = now;

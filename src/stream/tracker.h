@@ -82,6 +82,9 @@ constexpr std::uint64_t kMidstreamOffset = 1ULL << 30;
 // TcpBadFlags for a combination that no TCP sends, else None. For packets of no connection.
 [[nodiscard]] Event judge_flags(std::uint8_t flags);
 
+// An end's FIN, just judged, needs nobody's ACK any more: the other one has had one in its place.
+void acknowledge_fin(flow::Connection& connection, bool of_client, Judgement& judgement);
+
 // Makes a tombstone of it (drop(), reset(), exception policies): silent for dropped_timeout.
 void entomb(flow::Connection& connection, Instant now);
 
