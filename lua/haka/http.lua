@@ -73,7 +73,7 @@ local message_ref = core.class("struct haka_http_message", {
         data = function(self)
             check(self)
             layer.check(api.http_open_body(context, self.which_), "http.data")
-            return stream.at_hand(2 + self.which_, self.streamed_)
+            return stream.body(2 + self.which_, self.streamed_)
         end,
     },
     set = {

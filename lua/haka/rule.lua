@@ -6,7 +6,7 @@
 local core = ...
 local api, context, fail = core.api, core.context, core.fail
 local connection, stream = core.modules.connection, core.modules.stream
-local http = core.modules.http
+local http, layer = core.modules.http, core.modules.packet
 
 local rule = {}
 local hooks = {}          -- name -> list of { group =, rules = {...} } in order of creation
@@ -20,6 +20,8 @@ local STREAM_HOOKS = { ["tcp-connection-up"] = true }
 -- Messages: each rule has a cursor in the body, which is the stream of that number.
 local BODY_HOOKS = { ["http-request"] = 2, ["http-response"] = 3 }
 local HTTP_HOOKS = { "http-up", "http-request", "http-response", "http-down" }
+local IS_HTTP = {}
+for _, name in ipairs(HTTP_HOOKS) do IS_HTTP[name] = true end
 
 local function place_of_policy()
     local level = 2
@@ -201,13 +203,16 @@ local function run_body(half, cursor, eval, self)
     end
     of_connection[key] = FINISHED   -- Stays so when it fails.
     resume(routine, http.event)
-    local cursors = context.streams[half].cursors
+    local body = context.streams[half]
     if routine.finished then
-        if cursors ~= nil then cursors[cursor].mark = -1 end
+        if body.cursors ~= nil then body.cursors[cursor].mark = -1 end
         return false
     end
     of_connection[key] = routine
-    local c = cursors[cursor]
+    if body.cursors == nil then   -- It waits for what it has not looked at yet.
+        layer.check(api.http_open_body(context, half - 2), "http.data")
+    end
+    local c = body.cursors[cursor]
     if c.mark < 0 or c.mark > c.position then c.mark = c.position end
     return true
 end
@@ -250,7 +255,7 @@ local function generate(name)
     local out, values, cursors = {}, {}, 0
     local half = BODY_HOOKS[name]
     local has_cursors = STREAM_HOOKS[name] or half
-    local is_http = name:sub(1, 5) == "http-"
+    local is_http = IS_HTTP[name]
     local function emit(...) out[#out + 1] = table.concat { ... } end
     local function bind(value)
         values[#values + 1] = value
@@ -283,6 +288,7 @@ local function generate(name)
             local g = group.definition
             emit("do\n")
             local self, narrows = bound(g), {}
+            if has_cursors then emit("context.cursor = ", cursors, "\n") end
             if g.init then call(group.init_number, ("%s(%s, pkt)"):format(bound(g.init), self)) end
             for _, entry in ipairs(entries) do
                 local eval, of_rule = bound(entry.definition.eval), bound(entry.definition)
@@ -379,14 +385,17 @@ function rule.rule_hook(name, pkt)
         return fail("haka.rule_hook: no dissector declares the hook %s (nearest: %s)",
             core.show(name), core.show(core.nearest(name, core.hooks)))
     end
-    if STREAM_HOOKS[name] and context.streams == nil then
+    if IS_HTTP[name] then
+        return fail("haka.rule_hook: %s is run by the engine, for each message", name)
+    end
+    if STREAM_HOOKS[name] and (context.streams == nil or context.http ~= 0) then
         return fail("haka.rule_hook: %s needs a stream, and there is none here", name)
     end
     local run = rule.functions and rule.functions[name]
     if run then
-        local outer = context.rule
+        local outer, cursor = context.rule, context.cursor
         run(pkt)
-        context.rule = outer
+        context.rule, context.cursor = outer, cursor
     end
     return context.ended == 0
 end

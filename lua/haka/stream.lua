@@ -296,8 +296,16 @@ local stream_ref = core.class("struct haka_stream_ref", {
 
 -- The stream of one direction (0: client to server) of the connection at hand.
 function stream.at_hand(half, streamed)
-    if context.streams == nil then
+    if context.streams == nil or context.http ~= 0 then
         return fail("stream: no stream here; it is there on tcp-connection-up")
+    end
+    return stream_ref(context.event, streamed, half)
+end
+
+-- The body of the message at hand (2: of a request, 3: of a response), which is open.
+function stream.body(half, streamed)
+    if context.hook == core.hooks["http-up"] or context.hook == core.hooks["http-down"] then
+        return fail("http.data: no body here; it is there on http-request and http-response")
     end
     return stream_ref(context.event, streamed, half)
 end

@@ -347,6 +347,8 @@ RunStatus Script::run_stream(std::string_view name) {
 }
 
 RunStatus Script::run_body(std::uint32_t which) {
+    context_->hook =
+        static_cast<std::uint32_t>(which == 0 ? Hook::HttpRequest : Hook::HttpResponse);
     lua_pushinteger(lua_.get(), which);
     return call(kBody, 1, 0);
 }

@@ -442,3 +442,35 @@ class HttpTest(HakaCase):
         for sizes in (1400, 32768):
             self.assertTrue(passes(longest, iter([sizes] * 100)), sizes)
             self.assertFalse(passes(longest.replace(b"bb", b"bbb", 1), iter([sizes] * 100)), sizes)
+
+    def test_bodies_and_streams_are_where_their_hooks_are(self):
+        """Elsewhere a rule has no place in them, and must not get another's."""
+        self.expect(NEW + """
+            haka.rule{ hooks = { "http-up", "http-down" }, eval = function(self, pkt)
+                expect.fails("http-request and http-response", function() local d = (pkt.response or pkt.request).data end)
+                expect.fails("tcp-connection-up", function() local s = pkt.connection:stream(true) end) end }
+            haka.rule{ hooks = { "http-request" }, eval = function(self, pkt)
+                expect.fails("tcp-connection-up", function() local s = pkt.connection:stream(true) end)
+                expect.fails("run by the engine", function() haka.rule_hook("http-request", pkt) end)
+                expect.fails("needs a stream", function() haka.rule_hook("tcp-connection-up", pkt) end) end }
+            haka.rule{ hooks = { "tcp-connection-up" }, readonly = true, eval = function(self, pkt)
+                if pkt.direction and pkt.stream:available() > 0 then
+                    expect.fails("run by the engine", function() haka.rule_hook("http-request", pkt) end) end end }
+            haka.rule{ hooks = { "tcp-connection-end" }, eval = function(self, pkt)
+                expect.fails("tcp-connection-up", function() local s = pkt.connection:stream(true) end) end }""",
+                    talk_of([(True, GET), (False, OK)]), held=26)
+
+    def test_a_group_has_a_place_in_bodies(self):
+        self.expect(NEW + """local g = haka.rule_group{
+                init = function(self, pkt) expect.equal(pkt.response.data:available(), 5) end,
+                continue = function(self, pkt, ret) expect.equal(pkt.response.data:available(), 3) end,
+                fini = function(self, pkt) end }
+            g:rule{ hooks = { "http-response" }, eval = function(self, pkt)
+                expect.equal(pkt.response.data:advance(2), 2) return true end }""",
+                    talk_of([(True, GET), (False, OK)]), held=3)
+
+    def test_a_rule_may_wait_for_a_body_it_has_not_looked_at(self):
+        policy = NEW + """haka.rule{ hooks = { "http-request", "http-response" }, streamed = true, eval = function(self, pkt)
+            coroutine.yield() print((pkt.response or pkt.request).data:available()) end }"""
+        result = self.run_policy(policy, talk_of([(True, GET), (False, OK[:-2]), (False, OK[-2:])]))
+        self.assertEqual(result.lines(), ["0", "3"])
