@@ -22,18 +22,20 @@ events {{ worker_connections 256; }}
 http {{ access_log {folder}/access.log; client_max_body_size 0; keepalive_requests 100000;
     types {{ text/html html; }} default_type application/octet-stream; client_body_temp_path {folder}/tmp; proxy_temp_path {folder}/tmp;
     fastcgi_temp_path {folder}/tmp; uwsgi_temp_path {folder}/tmp; scgi_temp_path {folder}/tmp;
+    client_header_timeout 300;
     server {{ listen 80; root {folder}/www; dav_methods PUT; add_header X-Agent "$http_user_agent";
               location /old {{ return 302 /page.html; }}
               location /form {{ proxy_pass http://127.0.0.1:81; }} }}
     server {{ listen 81; location / {{ return 200 "form of $content_length\\n"; }} }} }}
 """
-MODULES = ("mpm_event", "authz_core", "log_config", "mime", "alias", "headers", "dav", "dav_fs", "proxy", "proxy_http")
+MODULES = ("mpm_event", "authz_core", "mime", "alias", "headers", "dav", "dav_fs", "proxy", "proxy_http")
 APACHE = """
 ServerName 192.168.20.1
 Listen 8080
 PidFile {folder}/apache.pid
 ErrorLog {folder}/apache.log
 User www-data
+Timeout 300
 KeepAlive On
 MaxKeepAliveRequests 0
 LimitRequestBody 0
@@ -57,6 +59,18 @@ RSS_MAX_MB = 200
 
 def digest(data):
     return hashlib.sha256(data).hexdigest()
+
+
+# Asks and waits for the server to close: what it heard.
+PATIENT = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as s:
+    s.sendall(b"GET /secret HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    heard = b""
+    while data := s.recv(4096):
+        heard += data
+    print(heard.decode())
+"""
 
 
 def curl(*arguments, timeout=300):
@@ -96,6 +110,9 @@ class Checks:
         self.check("a multipart form", int(form.split()[-1]) > len(page))
         refused = curl("-w", "%{http_code}", f"{url}/secret")
         self.check("a request that haka answers", refused == "no\n403")
+        address = url.removeprefix("http://").partition(":")
+        heard = lab.inside("client", "python3", "-c", PATIENT, address[0], address[2] or 80)
+        self.check("and the end of the connection", "403" in heard and heard.endswith("no\n\n"))
         before = rss_mb(haka)
         curl("-T", self.home / "large", f"{url}/back")
         self.check(f"an upload of {self.size >> 20} MiB",
@@ -128,8 +145,10 @@ def digest_of(path):
 
 
 def rss_mb(process):
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) // 1024
+    """Of the supervisor and its worker process."""
+    pids = [process.pid, *Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    status = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+    return sum(int(re.search(r"VmRSS:\s+(\d+)", text).group(1)) for text in status) // 1024
 
 
 def main():
