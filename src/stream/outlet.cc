@@ -97,6 +97,7 @@ void Outlet::acknowledge(std::uint64_t acked, std::uint64_t window_end) {
         // is shown.
         if (map_.empty() && input_->kept_begin() >= acked_input() && shown_ >= acked_) {
             bytes_.stop();
+            pin();  // What is shown is the input's from here on.
         }
     }
 }

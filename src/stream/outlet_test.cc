@@ -115,6 +115,17 @@ TEST_F(OutletTest, IsOnlyAShiftOnceEverythingEditedIsAcknowledged) {
     EXPECT_FALSE(outlet->is_plain());  // Its numbers differ for ever.
 }
 
+TEST_F(OutletTest, WhatIsShownStaysWhenTheLastEditIsAcknowledged) {
+    start();
+    EXPECT_TRUE(edit(0, 1, "J"));
+    outlet->decide(11, 1);  // A rule that changes nothing is behind the one that does.
+    outlet->note_sent(11);
+    outlet->acknowledge(1, 1000);
+    EXPECT_FALSE(outlet->edited());
+    outlet->acknowledge(11, 1000);
+    EXPECT_EQ(shown(), "ello world");
+}
+
 TEST_F(OutletTest, IsPlainWhenNothingWasEditedAndAllHasLeft) {
     start();
     outlet->decide(11);
