@@ -323,6 +323,7 @@ void LiveRun::finish() {
             fail(worker->failure());
         }
     }
+    tell_losses();
     merger_->finish();
     if (lost != 0) {
         fail(
@@ -338,6 +339,22 @@ void LiveRun::finish() {
     outcome_.must_abandon = outcome_.must_abandon || reload_->hangs();
     outcome_.summary.wall_seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     outcome_.summary.cpu_seconds = cpu_seconds();
+}
+
+// Of traffic, where it has met the kernel.
+void LiveRun::tell_losses() {
+    std::uint64_t refused = 0;
+    std::uint64_t cut = 0;
+    for (const auto& worker : workers_) {
+        refused += worker->counts().refused.get();
+        cut += worker->counts().cut.get();
+    }
+    if (refused != 0) {
+        tell(fmt::format("packets that should have left and the kernel didn't take: {}", refused));
+    }
+    if (cut != 0) {
+        tell(fmt::format("packets longer than could be taken, which were not sent on: {}", cut));
+    }
 }
 
 RunOutcome run_live(const RunOptions& options, const Sinks& sinks, const StopFlag& stop) {

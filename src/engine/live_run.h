@@ -66,6 +66,7 @@ private:
     void look_at_reload();
     void end_reloads();
     void finish();
+    void tell_losses();
     [[nodiscard]] bool is_any_running() const;
     void fail(const std::string& line);
 
