@@ -43,9 +43,20 @@ local function check_writable(self, what)
     if context.http_readonly ~= 0 then fail("%s: this rule promised `readonly = true`", what) end
 end
 
+-- What may stand in a head: texts, numbers, and what has a text of its own, such as an address.
+local function text_for(what, given)
+    local kind = type(given)
+    if kind == "string" then return given end
+    local own = kind == "cdata" or getmetatable(given) ~= nil
+    if kind ~= "number" and kind ~= "boolean" and not own then
+        fail("%s: expected a text, got %s", what, core.show(given))
+    end
+    return tostring(given)
+end
+
 local function set_part(self, what, number, new)
     check_writable(self, what)
-    new = tostring(new)
+    new = text_for(what, new)
     change(api.http_set_part(context, self.which_, number, new, #new), what)
 end
 
@@ -161,7 +172,7 @@ local header_methods = {
         end
     end,
     ---Appends a header, whether or not there is one of that name.
-    add = function(self, name, content) write(self, ADD, name, tostring(content)) end,
+    add = function(self, name, content) write(self, ADD, name, text_for("http.headers:add", content)) end,
 }
 
 http.header_methods = header_methods
@@ -188,7 +199,7 @@ headers_ref = ffi.metatype("struct haka_http_headers", {
     end,
     __newindex = function(self, name, content)
         if content == nil then return write(self, REMOVE, name, "") end
-        return write(self, SET, name, tostring(content))
+        return write(self, SET, name, text_for("http.headers", content))
     end,
     __metatable = "http.headers",
     __tostring = function() return "http.headers" end,
@@ -221,17 +232,26 @@ local function answer_of(definition)
     local what = "http:respond"
     core.check_fields(what, definition, ANSWER_FIELDS)
     local status = core.check_integer(what .. ": status", definition.status or 200, 200, 999)
-    local body = definition.body or ""
-    if type(body) ~= "string" then body = tostring(body) end
-    local reason = check_line(what .. ": reason", tostring(definition.reason or REASONS[status] or ""))
+    local body = text_for(what .. ": body", definition.body or "")
+    local reason = text_for(what .. ": reason", definition.reason or REASONS[status] or "")
+    check_line(what .. ": reason", reason)
     local lines, listed = { ("HTTP/1.1 %d %s\r\n"):format(status, reason) }, {}
-    for name, content in pairs(definition.headers or {}) do
-        if type(name) == "number" then name, content = content[1], content[2] end
+    local headers = definition.headers or {}
+    if type(headers) ~= "table" then
+        fail("%s: headers: expected a table, got %s", what, core.show(headers))
+    end
+    for name, content in pairs(headers) do
+        if type(name) == "number" then
+            if type(content) ~= "table" then
+                fail("%s: headers: expected { name, value }, got %s", what, core.show(content))
+            end
+            name, content = content[1], content[2]
+        end
         check_token(name)
         if FRAMING[name:lower()] then
             fail("%s: %s is set by the engine", what, core.show(name))
         end
-        listed[#listed + 1] = ("%s: %s\r\n"):format(name, check_line(what, tostring(content)))
+        listed[#listed + 1] = ("%s: %s\r\n"):format(name, check_line(what, text_for(what, content)))
     end
     table.sort(listed)   -- `pairs` has no order of its own.
     lines[#lines + 1] = table.concat(listed)

@@ -222,8 +222,8 @@ int HttpWalk::edit_body() {
         which == 1 && !state().asked.empty() ? &state().asked.front() : nullptr;
     const bool asked_old = asked != nullptr && asked->old;
     const bool old = head.minor == 0 || asked_old;
-    const bool stays = head.keep_alive ||
-                       (asked_old && asked->stays && head.minor == 1 && !head.close);
+    const bool stays =
+        head.keep_alive || (asked_old && asked->stays && head.minor == 1 && !head.close);
     Output output = Output::Chunked;
     if (mine.framing == Framing::UntilClose) {
         output = Output::UntilClose;
@@ -316,6 +316,9 @@ int HttpWalk::respond(std::string_view text) {
     }
     if (listener_->streams[1].eof != 0) {
         return HAKA_STREAM_ENDED;
+    }
+    if (text.size() > settings_->tcp.edited_bytes_max) {
+        return HAKA_EDIT_TOO_LARGE;
     }
     HttpAsked& asked = state().asked.back();
     if (asked.responded) {
