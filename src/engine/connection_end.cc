@@ -246,18 +246,25 @@ void Worker::settle_decisions(Item* item) {
         if (connection.id != decision.id || connection.ended) {
             continue;
         }
+        DecisionKind kind = decision.kind;
+        if (kind == DecisionKind::Close && connection.listener != flow::kNoIndex) {
+            const Listener& listener = listeners_->at(connection.listener);
+            if (listener.http != nullptr && listener.http->is_rewriting()) {
+                kind = DecisionKind::Reset;  // What is framed anew can't go on as it comes.
+            }
+        }
         const bool at_hand = &connection == connection_;
-        if (at_hand && item != nullptr && decision.kind != DecisionKind::Close) {
+        if (at_hand && item != nullptr && kind != DecisionKind::Close) {
             drop(*item, decision.reason);
             item->rule = decision.rule;
         }
-        if (options_.settings.pass_through && decision.kind != DecisionKind::Close) {
+        if (options_.settings.pass_through && kind != DecisionKind::Close) {
             continue;
         }
         if (at_hand) {
             connection_decided_ = true;
         }
-        switch (decision.kind) {
+        switch (kind) {
             case DecisionKind::Reset:
                 send_resets(connection, at_hand ? item : nullptr);
                 connection.resets_left = {kLaterResetsMax, kLaterResetsMax};

@@ -3,6 +3,7 @@
 #include "engine/http_walk.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace haka::engine {
 
@@ -29,6 +30,12 @@ bool HttpWalk::at_eof(std::size_t half) const {
 
 bool HttpWalk::walk(Listener& listener, bool of_client) {
     listener_ = &listener;
+    const bool going = run_both(of_client);
+    listener_ = nullptr;
+    return going;
+}
+
+bool HttpWalk::run_both(bool of_client) {
     std::size_t half = of_client ? 0 : 1;
     if (!run(half)) {
         return false;
@@ -45,6 +52,30 @@ bool HttpWalk::walk(Listener& listener, bool of_client) {
 }
 
 bool HttpWalk::end(Listener& listener, bool of_client) {
+    if (listener_ == nullptr) {
+        return walk_to_end(listener, of_client);
+    }
+    if (listener_ == &listener) {
+        return true;  // A rule on it has just ended it: what it holds leaves as it is.
+    }
+    // A rule of another connection has ended this one: that one's walk goes on behind.
+    Listener* const outer = listener_;
+    const std::array<http::Head, 2> heads = std::move(heads_);
+    const std::array<Shown, 2> shown = std::exchange(shown_, {});
+    const bool torn = torn_;
+    const std::uint32_t message = context_->http;
+    const std::uint32_t waits = context_->http_waits;
+    const bool going = walk_to_end(listener, of_client);
+    listener_ = outer;
+    heads_ = heads;
+    shown_ = shown;
+    torn_ = torn;
+    context_->http = message;
+    context_->http_waits = waits;
+    return going;
+}
+
+bool HttpWalk::walk_to_end(Listener& listener, bool of_client) {
     haka_stream& stream = listener.streams.at(of_client ? 0 : 1);
     torn_ = stream.eof == 0;
     stream.eof = 1;

@@ -99,6 +99,8 @@ private:
     };
 
     // http_walk.cc
+    bool run_both(bool of_client);
+    bool walk_to_end(Listener& listener, bool of_client);
     bool run(std::size_t half);
     Step step(std::size_t half);
     Step read_head(std::size_t half);
@@ -168,7 +170,7 @@ private:
     stream::StreamMemory* memory_;
     Ground* ground_;
     Setup setup_;
-    Listener* listener_ = nullptr;     // At hand.
+    Listener* listener_ = nullptr;     // At hand, while a walk is at work.
     std::array<http::Head, 2> heads_;  // Of the request and the response at hand.
     std::array<Shown, 2> shown_;
     http::Head scratch_;

@@ -1,5 +1,7 @@
 // What HttpWalk needs of the worker: rules run, offences told, streams edited.
 // Tested by: http_walk_test.cc
+#include <utility>
+
 #include "engine/worker.h"
 #include "report/eve_http.h"
 
@@ -27,11 +29,14 @@ bool Worker::end_http(Item* item, flow::Connection& connection, bool of_client) 
         return true;
     }
     listeners_->present(listener, of_client ? 0 : 1);
-    http_item_ = item;
-    http_connection_ = &connection;
-    context_->streams = listener.streams.data();
+    // A rule at work on another connection may have ended this one.
+    Item* const outer_item = std::exchange(http_item_, item);
+    flow::Connection* const outer = std::exchange(http_connection_, &connection);
+    haka_stream* const streams = std::exchange(context_->streams, listener.streams.data());
     const bool going = http_.end(listener, of_client);
-    context_->streams = nullptr;
+    http_item_ = outer_item;
+    http_connection_ = outer;
+    context_->streams = streams;
     return going;
 }
 

@@ -474,3 +474,47 @@ class HttpTest(HakaCase):
             coroutine.yield() print((pkt.response or pkt.request).data:available()) end }"""
         result = self.run_policy(policy, talk_of([(True, GET), (False, OK[:-2]), (False, OK[-2:])]))
         self.assertEqual(result.lines(), ["0", "3"])
+
+    def test_a_rule_may_end_connections_while_http_is_read(self):
+        # Its own one: no rule sees the head again, and its packet passes.
+        result = self.run_policy(NEW + """haka.rule{ hooks = { "http-request" }, eval = function(self, pkt)
+            print(pkt.request.uri) pkt.connection:close() end }""",
+                                 talk_of([(True, GET)], close=False))
+        self.assertEqual(result.lines(), ["/a"])
+        self.assertEqual(streams(result), {40000: (GET, b"")})
+        self.assertNotIn("http.", result.err)
+        # One whose body is framed anew can't go on.
+        result = self.run_policy(NEW + """haka.rule{ hooks = { "http-response" }, streamed = true, eval = function(self, pkt)
+            pkt:edit_body() pkt.response.data:wait(3) pkt.connection:close() end }""",
+                                 talk_of([(True, GET), (False, OK[:-3]), (False, OK[-3:])], close=False))
+        self.assertNotIn(b"llo", streams(result)[40000][1])
+        self.assertEqual(sum(packet.flags & 4 != 0 for packet in result.leaving()), 2)
+        # Another one, in the middle of its body, which its own rules still see to the end.
+        policy = NEW + """local other
+            haka.rule{ hooks = { "http-request" }, eval = function(self, pkt)
+                if not other then other = pkt.connection return end
+                if other:valid() then other:VERDICT() end pkt.request.headers.added = "1" end }
+            haka.rule{ hooks = { "http-response" }, streamed = true, eval = function(self, pkt)
+                pkt.response.data:wait(99) print(pkt.connection.srcport, pkt.response.data:peek()) end }"""
+        one, two = Talk(sport=40000), Talk(sport=40001)
+        frames = one.open() + [one.send(GET), one.answer(OK[:-2])] + two.open() + \
+            [two.send(GET + GET), two.answer(OK + OK)] + two.close()
+        for verdict, said in (("close", ["40000 hel"]), ("drop", [])):
+            result = self.run_policy(policy.replace("VERDICT", verdict), frames)
+            self.assertEqual(result.lines(), said + ["40001 hello", "40001 hello"])
+            self.assertEqual(streams(result)[40001], ((GET[:-2] + b"added: 1\r\n\r\n") * 2, OK + OK))
+
+    def test_what_has_no_text_is_no_header(self):
+        self.expect(NEW + """haka.rule{ hooks = { "http-request" }, eval = function(self, pkt)
+            local h = pkt.request.headers
+            h.address = pkt.connection.srcip expect.equal(h.address, "192.168.10.1")
+            h.flag = true expect.equal(h.flag, "true")
+            expect.fails("expected a text, got", function() h.a = {} end)
+            expect.fails("expected a text, got", function() h:add("a", nil) end)
+            expect.fails("expected a text, got", function() h.a = print end)
+            expect.fails("expected a text, got", function() pkt.request.uri = {} end)
+            expect.fails("headers: expected a table", function() pkt:respond{ headers = 5 } end)
+            expect.fails("expected { name, value }", function() pkt:respond{ headers = { 5 } } end)
+            expect.fails("expected a text, got", function() pkt:respond{ body = {} } end)
+            expect.fails("edited_bytes_max", function() pkt:respond{ body = ("x"):rep(2 ^ 24) } end)
+        end }""", talk_of([(True, GET), (False, OK)]), held=18)
