@@ -236,6 +236,7 @@ Output output_of(std::vector<std::string> words) {
         return {};
     }
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) {
         arguments.push_back(word.data());
     }

@@ -32,6 +32,8 @@ class Nfqueue final : public LiveSource {
 public:
     Nfqueue(const NfqueueOptions& options, std::uint32_t worker);
     ~Nfqueue() override;
+    Nfqueue(const Nfqueue&) = delete;
+    Nfqueue& operator=(const Nfqueue&) = delete;
 
     [[nodiscard]] std::string open();
 

@@ -34,7 +34,7 @@ constexpr std::uint32_t kReserve = 16;  // Room for a tag in front of a frame.
 // PACKET_FANOUT_FLAG_IGNORE_OUTGOING, which older headers lack: what is set for a socket doesn't
 // count in a group.
 constexpr std::uint32_t kIgnoreOutgoing = 0x4000;
-constexpr int kRoomPatience_ms = 1;
+constexpr int kRoomPatienceMs = 1;
 constexpr int kRoomTriesMax = 4;
 
 template <typename T>
@@ -178,7 +178,7 @@ std::string PacketSocket::make_ring(const Options& options) {
     return {};
 }
 
-std::string PacketSocket::join_group(const Options& options) {
+std::string PacketSocket::join_group(const Options& options) const {
     const std::uint32_t kind =
         std::uint32_t{PACKET_FANOUT_CBPF} | (ignores_outgoing_ ? kIgnoreOutgoing : 0);
     std::uint32_t group = kind << 16 | std::uint32_t{PACKET_FANOUT_FLAG_UNIQUEID} << 16;
@@ -201,20 +201,22 @@ std::uint8_t* PacketSocket::place(std::uint32_t number) const {
 }
 
 std::optional<RingFrame> PacketSocket::next() {
-    if (held_ == places_) {
-        return std::nullopt;
-    }
-    std::uint8_t* const at = place(next_);
-    tpacket2_hdr* const header = header_at(at);
-    const std::uint32_t status = __atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE);
-    if ((status & TP_STATUS_USER) == 0) {
-        return std::nullopt;
-    }
-    next_ = next_ + 1 == places_ ? 0 : next_ + 1;
-    held_ += 1;
-    if (ignores_outgoing_ && is_outgoing(at)) {  // Of a kernel that doesn't know kIgnoreOutgoing.
-        return next();
-    }
+    std::uint8_t* at = nullptr;
+    std::uint32_t status = 0;
+    do {
+        if (held_ == places_) {
+            return std::nullopt;
+        }
+        at = place(next_);
+        status = __atomic_load_n(&header_at(at)->tp_status, __ATOMIC_ACQUIRE);
+        if ((status & TP_STATUS_USER) == 0) {
+            return std::nullopt;
+        }
+        next_ = next_ + 1 == places_ ? 0 : next_ + 1;
+        held_ += 1;
+    } while (ignores_outgoing_ &&
+             is_outgoing(at));  // Of a kernel that doesn't know kIgnoreOutgoing.
+    const tpacket2_hdr* const header = header_at(at);
     RingFrame frame{.bytes = {at + header->tp_mac, header->tp_snaplen},
                     .size_on_wire = header->tp_len};
     std::memcpy(&frame.offload, frame.bytes.data() - sizeof frame.offload, sizeof frame.offload);
@@ -244,6 +246,7 @@ void PacketSocket::send(ByteView bytes, const Offload& offload) {
     }
     offloads_[queued_] = offload;
     // The kernel reads them only; an iovec can't say so.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
     parts_[queued_ * 2 + 1] = {.iov_base = const_cast<std::uint8_t*>(bytes.data()),
                                .iov_len = bytes.size()};
     queued_ += 1;
@@ -291,10 +294,10 @@ void PacketSocket::send_queued() {
 
 void PacketSocket::wait_for_room() const {
     pollfd room{.fd = fd_, .events = POLLOUT, .revents = 0};
-    (void)::poll(&room, 1, kRoomPatience_ms);
+    (void)::poll(&room, 1, kRoomPatienceMs);
 }
 
-std::uint64_t PacketSocket::take_lost() {
+std::uint64_t PacketSocket::take_lost() const {
     tpacket_stats stats{};
     socklen_t size = sizeof stats;
     return getsockopt(fd_, SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0 ? stats.tp_drops : 0;

@@ -66,7 +66,7 @@ public:
     [[nodiscard]] bool is_full() const { return queued_ == kQueueMax; }
 
     // Frames that found no place in the ring since the last call.
-    [[nodiscard]] std::uint64_t take_lost();
+    [[nodiscard]] std::uint64_t take_lost() const;
     // The socket's pending error, an errno; 0: none.
     [[nodiscard]] int take_error() const;
 
@@ -75,7 +75,7 @@ private:
 
     [[nodiscard]] std::string prepare(const Options& options);
     [[nodiscard]] std::string make_ring(const Options& options);
-    [[nodiscard]] std::string join_group(const Options& options);
+    [[nodiscard]] std::string join_group(const Options& options) const;
     [[nodiscard]] std::uint8_t* place(std::uint32_t number) const;
     void send_queued();
     void wait_for_room() const;

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kIpv4Header = 20;
 constexpr std::size_t kIpv6Header = 40;
 constexpr int kSendBuffer = 32 << 20;
-constexpr int kRoomPatience_ms = 1;
+constexpr int kRoomPatienceMs = 1;
 constexpr int kTriesMax = 4;
 
 bool set(int fd, int level, int name, int value) {
@@ -89,7 +89,7 @@ int RawSender::send(ByteView packet) const {
         error = errno;
         if (error == EAGAIN || error == ENOBUFS) {
             pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
-            (void)::poll(&room, 1, kRoomPatience_ms);
+            (void)::poll(&room, 1, kRoomPatienceMs);
         } else if (error != EINTR) {
             return error;
         }
