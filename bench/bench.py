@@ -44,7 +44,12 @@ LOADS = [
     ("10,000 connections that hold 1 MiB behind a hole", "hold", 10_000, TABLE_MB + STREAMS_MB),
 ]
 LOAD_USERS = 100
+BODIES = (1_000, 20_000)  # Connections in mid-body: what the difference takes, each takes.
+BODY_BYTES_MAX = 4096
+BODY_POLICIES = [("a rule that reads the head", "http-read.lua"),
+                 ("a header was added", "http-add.lua")]
 EDITING = {"replace.lua", "start.lua", "http-read.lua", "http-add.lua"}  # The others can't: no comparison.
+PARTS = ["references", "speed", "memory", "bodies", "load", "workers"]
 CAPTURES = ["churn", "bulk", "bulk-reordered", "small"]
 NEEDLE_CAPTURES = {"bulk", "bulk-reordered"}
 
@@ -179,6 +184,22 @@ class Bench:
             print(f"| {case} | {rss:.0f} MB | ≤ {aim:.0f} MB"
                   f"{self.judge('memory, ' + case, rss <= aim)} |", flush=True)
 
+    def bodies(self):
+        print("\n| memory of a connection in mid-body | bytes | aim |\n|---|---|---|")
+        paths = []
+        for count in BODIES:
+            paths.append(self.options.scratch / f"bodies-{count}.pcap")
+            subprocess.run([str(self.options.tools / "generate"), "bodies", str(paths[-1]),
+                            "--count", str(count)], check=True, stdout=subprocess.DEVNULL)
+        for case, policy in BODY_POLICIES:
+            few, many = (Run([str(self.options.haka), "run", "-r", str(path), "-q",
+                              str(HERE / "policies" / policy)], self.options.core).rss_mb
+                         for path in paths)
+            each = (many - few) * (1 << 20) / (BODIES[1] - BODIES[0])
+            self.results.append({"case": f"mid-body, {case}", "bytes_each": each})
+            print(f"| {case} | {each:.0f} | ≤ {BODY_BYTES_MAX}"
+                  f"{self.judge('mid-body, ' + case, each <= BODY_BYTES_MAX)} |", flush=True)
+
     def load(self):
         print("\n| memory under attack | peak | aim | users among it who finished |\n|---|---|---|---|")
         for case, kind, count, limit in LOADS:
@@ -230,12 +251,12 @@ def main():
     parser.add_argument("--runs", type=int, default=7, help="pairs of runs a row (default 7)")
     parser.add_argument("--core", type=int, default=os.cpu_count() - 1, help="where all run")
     parser.add_argument("--log-option", default="--log", help="the option that names the log file")
-    parser.add_argument("--only", choices=["references", "speed", "memory", "load", "workers"])
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--json", type=Path, help="the results, for machines")
     parser.add_argument("--strict", action="store_true", help="exit 1 if an aim is missed")
     options = parser.parse_args()
 
-    parts = [options.only] if options.only else ["references", "speed", "memory", "load", "workers"]
+    parts = [options.only] if options.only else PARTS
     with tempfile.TemporaryDirectory() as scratch:
         options.scratch = Path(scratch)
         bench = Bench(options)

@@ -1,5 +1,6 @@
 // What no server is needed for.
 //   generate handshakes OUT --count N   complete handshakes of connections that then stay idle
+//   generate bodies OUT --count N       as many that have begun to send a megabyte by HTTP
 //   generate flood OUT --count N        N SYNs from random addresses
 //   generate tiny OUT --count N         N connections of one-byte segments, the last one first
 //   generate hold OUT --count N         N connections that keep back their first byte and send 1
@@ -39,12 +40,12 @@ struct Numbers {
 };
 
 void write_segment(PcapWriter& writer, std::uint64_t time_us, std::pair<Endpoint, Endpoint> ends,
-                   Numbers numbers, std::uint8_t flags, std::size_t payload = 0) {
+                   Numbers numbers, std::uint8_t flags, std::string_view payload = {}) {
     std::vector<std::uint8_t> frame(kSynTemplate.begin(), kSynTemplate.end());
     if ((flags & kSyn) == 0) {
         frame.resize(kWithoutOptions);
         frame[46] = 0x50;
-        frame.resize(frame.size() + payload, 'x');
+        frame.insert(frame.end(), payload.begin(), payload.end());
         set_total_length(frame);
     }
     TcpFrame tcp = *TcpFrame::find(frame);
@@ -57,7 +58,8 @@ void write_segment(PcapWriter& writer, std::uint64_t time_us, std::pair<Endpoint
     writer.write(time_us, frame);
 }
 
-void handshakes(const std::string& path, std::uint64_t count) {
+// `request` is what each client says behind the handshake, if anything.
+void handshakes(const std::string& path, std::uint64_t count, std::string_view request) {
     PcapWriter writer(path);
     for (std::uint64_t i = 0; i < count; ++i) {
         const std::uint64_t dice = scramble(i + 1);
@@ -70,7 +72,14 @@ void handshakes(const std::string& path, std::uint64_t count) {
         write_segment(writer, time, {client, server}, {isn_client, 0}, kSyn);
         write_segment(writer, time + 5, {server, client}, {isn_server, isn_client + 1},
                       kSyn | kAck);
-        write_segment(writer, time + 10, {client, server}, {isn_client + 1, isn_server + 1}, kAck);
+        const Numbers opened{isn_client + 1, isn_server + 1};
+        write_segment(writer, time + 10, {client, server}, opened, kAck);
+        if (!request.empty()) {
+            const Numbers answer{opened.ack,
+                                 opened.seq + static_cast<std::uint32_t>(request.size())};
+            write_segment(writer, time + 12, {client, server}, opened, kAck | kPsh, request);
+            write_segment(writer, time + 15, {server, client}, answer, kAck);
+        }
     }
     writer.close();
     std::printf("connections %" PRIu64 " packets %" PRIu64 "\n", count, writer.packets());
@@ -121,7 +130,7 @@ private:
     }
     void segment(std::pair<Endpoint, Endpoint> between, Numbers numbers, std::uint8_t flags,
                  std::size_t payload = 0) {
-        write_segment(writer_, time_++, between, numbers, flags, payload);
+        write_segment(writer_, time_++, between, numbers, flags, std::string(payload, 'x'));
     }
 
     PcapWriter writer_;
@@ -198,7 +207,12 @@ int main(int argc, char** argv) {
     const Arguments arguments(argc, argv);
     const std::string what = arguments.files().size() == 2 ? arguments.files()[0] : "";
     if (what == "handshakes") {
-        handshakes(arguments.files()[1], arguments.number("count", 1000));
+        handshakes(arguments.files()[1], arguments.number("count", 1000), {});
+    } else if (what == "bodies") {
+        const std::string head =
+            "POST /upload HTTP/1.1\r\nHost: example.org\r\nContent-Length: 1000000\r\n\r\n";
+        handshakes(arguments.files()[1], arguments.number("count", 1000),
+                   head + std::string(1000, 'x'));
     } else if (what == "flood" || what == "tiny" || what == "hold") {
         load(what, arguments.files()[1], arguments.number("count", 1000));
     } else if (what == "text") {
@@ -206,7 +220,7 @@ int main(int argc, char** argv) {
              arguments.number("seed", 1));
     } else {
         fail(
-            "usage: generate handshakes|flood|tiny|hold OUT --count N | "
+            "usage: generate handshakes|bodies|flood|tiny|hold OUT --count N | "
             "generate text OUT --size N [--seed N]");
     }
     return 0;

@@ -144,7 +144,7 @@ local event_ref = core.class("struct haka_event_ref", {
                 return fail("no dissector is named %s (nearest: %s); the connection is dropped",
                     core.show(name), core.show(core.nearest(name, core.dissectors)))
             end
-            core.native.choose_dissector(name)
+            api.dissector_choose(context, name, #name)
         end,
     },
     methods = {

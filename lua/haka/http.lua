@@ -11,6 +11,7 @@ local SET, ADD, REMOVE = 0, 1, 2
 local WHICH = { [0] = "request", [1] = "response" }
 local text, value = ffi.new("struct haka_text[1]"), ffi.new("struct haka_text[1]")
 
+-- Parentheses around calls of C keep them from being tail calls, behind which a trace ends.
 local function check(self)
     if self.streamed_ ~= 0 then
         if context.streamed ~= self.streamed_ then fail("http is no longer valid") end
@@ -35,7 +36,7 @@ local function part(self, number)
     if api.http_part(context, self.which_, number, text) ~= 0 then
         return fail("http: the %s's head is not at hand", WHICH[self.which_])
     end
-    return ffi.string(text[0].data, text[0].size)
+    return (ffi.string(text[0].data, text[0].size))
 end
 
 local function check_writable(self, what)
@@ -79,7 +80,7 @@ local message_ref = core.class("struct haka_http_message", {
         reason = function(self) only(self, 1, "reason") return part(self, REASON) end,
         headers = function(self)
             check(self)
-            return headers_ref(self.event_, self.streamed_, self.which_)
+            return (headers_ref(self.event_, self.streamed_, self.which_))
         end,
         data = function(self)
             check(self)
@@ -195,7 +196,7 @@ headers_ref = ffi.metatype("struct haka_http_headers", {
         check(self)
         if type(name) ~= "string" then core.check_string("http.headers: name", name) end
         if api.http_find(context, self.which_, name, #name, 0, value) < 0 then return nil end
-        return ffi.string(value[0].data, value[0].size)
+        return (ffi.string(value[0].data, value[0].size))
     end,
     __newindex = function(self, name, content)
         if content == nil then return write(self, REMOVE, name, "") end
@@ -272,7 +273,7 @@ end
 local function message(self, which)
     check(self)
     if context.http == 0 or (which == 1 and context.http ~= 2) then return nil end
-    return message_ref(self.event_, self.streamed_, which)
+    return (message_ref(self.event_, self.streamed_, which))
 end
 
 local event_ref = core.class("struct haka_http_ref", {

@@ -164,6 +164,8 @@ struct haka_api {
     int (*connection_drop)(struct haka_context* c, uint32_t connection);
     int (*connection_reset)(struct haka_context* c, uint32_t connection);
     int (*connection_close)(struct haka_context* c, uint32_t connection);
+    /* Who reads the streams of the connection at hand; the name was checked. */
+    void (*dissector_choose)(struct haka_context* c, const char* name, size_t name_size);
     /* Puts `text` in the place of the `erase` bytes at position `at`; cursors follow. */
     int (*stream_edit)(struct haka_context* c, uint32_t half, double at, uint32_t erase,
                        const char* text, size_t text_size);

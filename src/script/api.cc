@@ -103,6 +103,10 @@ int connection_close(haka_context* context, uint32_t connection) {
     return host_of(context).connection_close(connection);
 }
 
+void dissector_choose(haka_context* context, const char* name, size_t name_size) {
+    host_of(context).choose_dissector({name, name_size});
+}
+
 // NOLINTNEXTLINE(readability-function-size): a text of C takes two arguments.
 int stream_edit(haka_context* context, uint32_t half, double at, uint32_t erase, const char* text,
                 size_t text_size) {
@@ -239,6 +243,7 @@ constexpr haka_api kApi = {
     .connection_drop = connection_drop,
     .connection_reset = connection_reset,
     .connection_close = connection_close,
+    .dissector_choose = dissector_choose,
     .stream_edit = stream_edit,
     .find = find,
     .http_part = http_part,

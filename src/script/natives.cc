@@ -56,11 +56,6 @@ struct Natives {
         return 1;
     }
 
-    static int choose_dissector(lua_State* lua) {
-        script_of(lua).host_->choose_dissector(text(lua, 1));
-        return 0;
-    }
-
     static int register_proto(lua_State* lua) {
         script_of(lua).protocols_.at(static_cast<std::size_t>(luaL_checkinteger(lua, 1)) & 255) =
             true;
@@ -144,7 +139,6 @@ void push_natives(lua_State* lua, Script& script, AlertBinding& alerts, haka_con
     set_function(lua, "fatal", Natives::fatal, &script);
     set_function(lua, "rule_registered", Natives::rule_registered, &script);
     set_function(lua, "next_dissector", Natives::next_dissector, &script);
-    set_function(lua, "choose_dissector", Natives::choose_dissector, &script);
     set_function(lua, "register_proto", Natives::register_proto, &script);
     set_function(lua, "disable_dissector", Natives::disable_dissector, &script);
     set_function(lua, "coroutine_failed", Natives::coroutine_failed, &script);
