@@ -31,11 +31,14 @@ StreamBuffer::StreamBuffer(StreamBuffer&& other) noexcept
 
 Added StreamBuffer::add(std::uint64_t offset, ByteView bytes) {
     const bool next = offset == end_ && held_.empty() && bytes.size() <= fin_ - end_;
-    if (next && end_ - base_ + bytes.size() <= block_.size) [[likely]] {
-        append(bytes);
-        return {.available = bytes.size()};
+    if (!next) {
+        return add_slow(offset, bytes);
     }
-    return add_slow(offset, bytes);
+    if (!make_room(bytes.size())) {
+        return {.refused = Event::TcpStreamMemory};
+    }
+    append(bytes);
+    return {.available = bytes.size()};
 }
 
 Added StreamBuffer::add_slow(std::uint64_t offset, ByteView bytes) {
@@ -162,6 +165,9 @@ std::uint64_t StreamBuffer::pending_hole() const {
 }
 
 std::uint64_t StreamBuffer::acknowledged_hole() const {
+    if (acked_ <= end_) [[likely]] {
+        return 0;
+    }
     const std::uint64_t known = std::min({acked_, held_.first_begin(), fin_});
     return known > end_ ? known - end_ : 0;
 }

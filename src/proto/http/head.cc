@@ -16,7 +16,7 @@ constexpr char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
 }
 
-// `name` is a token, `word` its spelling in small letters.
+// `name` is text, `word` its spelling in small letters.
 template <std::size_t kBytes>
 bool is_name(std::string_view name, const char (&word)[kBytes]) {
     constexpr std::size_t kSize = kBytes - 1;
@@ -25,7 +25,7 @@ bool is_name(std::string_view name, const char (&word)[kBytes]) {
     }
     using Piece = std::conditional_t<(kSize >= 8), std::uint64_t, std::uint32_t>;
     static_assert(kSize >= sizeof(Piece));
-    // Of a token's bytes this changes capital letters, and others to none that words have.
+    // Of text this changes capital letters, and others to none that words have.
     constexpr auto kSmall = static_cast<Piece>(0x2020202020202020);
     Piece differs = 0;
     for (std::size_t at = 0; at < kSize; at += sizeof(Piece)) {
@@ -342,8 +342,8 @@ Event Parser::note(const Field& field) {
     }
     if (is_name(name, "connection")) {
         for_each_element(value, [this](std::string_view element) {
-            head_->close = head_->close || equals_ignoring_case(element, "close");
-            head_->keep_alive = head_->keep_alive || equals_ignoring_case(element, "keep-alive");
+            head_->close = head_->close || is_name(element, "close");
+            head_->keep_alive = head_->keep_alive || is_name(element, "keep-alive");
         });
     } else if (is_name(name, "content-length")) {
         return length(value);
