@@ -65,14 +65,15 @@ void add_exceptions(std::vector<Setting>& table, ExceptionSettings& exceptions) 
     const auto add = [&table](std::string_view key, Setting::Set set) {
         table.emplace_back("exceptions", key, std::move(set));
     };
-    // A new connection can't be followed, so there is nothing of it that could be bypassed later.
-    add("table_full", one_of<Exception>(exceptions.table_full,
-                                        {{"drop", Drop}, {"pass", Pass}, {"reset", Reset}}));
+    add("table_full",
+        one_of<Exception>(exceptions.table_full,
+                          {{"drop", Drop}, {"pass", Pass}, {"reset", Reset}, {"bypass", Bypass}}));
     // Bytes that can't be held can't be decided on: the connection ends, or goes on unseen.
     add("hold",
         one_of<Exception>(exceptions.hold, {{"drop", Drop}, {"reset", Reset}, {"bypass", Bypass}}));
     add("memory", one_of<Exception>(exceptions.memory,
                                     {{"drop", Drop}, {"reset", Reset}, {"bypass", Bypass}}));
+    // Anybody can send one in another's name: it concerns no connection.
     add("malformed", one_of<Exception>(exceptions.malformed, {{"drop", Drop}, {"pass", Pass}}));
 }
 

@@ -119,15 +119,21 @@ flow::Connection* Worker::open(Item& item, const wire::Segment& segment) {
             return connection;
         }
         remark(Event::TcpTableFull, item, nullptr);
-        if (options_.settings.exceptions.table_full != Exception::Pass) {
-            drop(item, Event::TcpTableFull);
-        }
-        if (options_.settings.exceptions.table_full == Exception::Reset) {
-            refuse_attempt(item, segment);
+        switch (options_.settings.exceptions.table_full) {
+            case Exception::Pass:
+                break;
+            case Exception::Bypass:
+                bypass_until_ = now_ + options_.settings.tcp.established_timeout;
+                break;
+            case Exception::Reset:
+                refuse_attempt(item, segment);
+                [[fallthrough]];
+            case Exception::Drop:
+                drop(item, Event::TcpTableFull);
         }
         return nullptr;
     }
-    if (options_.settings.tcp.midstream == Midstream::Ignore) {
+    if (options_.settings.tcp.midstream == Midstream::Ignore || now_ < bypass_until_) {
         summary_.count_event(Event::TcpMidstream);
         return nullptr;
     }

@@ -183,6 +183,10 @@ private:
     bool close_lost_hole(Item* item, flow::Connection& connection, bool of_client, HoleRule rule);
     // Runs the stream's rules on what is new; false when the connection was decided.
     bool pass_gaps(Item* item, flow::Connection& connection);
+    bool run_stream_hooks(Item* item, flow::Connection& connection, bool of_client);
+    [[nodiscard]] bool keeps_from_others(const flow::Connection& connection,
+                                         std::size_t half) const;
+    void make_stand_in(const flow::Connection& connection, bool of_client, Item& item);
     bool show(Item* item, flow::Connection& connection, bool of_client);
     std::uint64_t settle(const flow::Connection& connection, Listener& listener, bool of_client);
     static std::uint64_t release(Listener& listener, std::size_t half,
@@ -240,6 +244,7 @@ private:
     void send_resets(flow::Connection& connection, const Item* item);
     void note_link(const Item& item, const flow::Connection& connection);
     void finish_streams(flow::Connection& connection, Item* item);
+    bool look_last(Item* item, flow::Connection& connection, bool of_client);
     bool resume_waiting(flow::Connection& connection, bool of_client);
     void release_listener(flow::Connection& connection);
 
@@ -361,6 +366,8 @@ private:
     std::uint64_t fin_before_ = 0;            // The sender's fin_offset, before the packet.
     flow::State state_before_ = flow::State::SynSent;  // The connection's, before the packet.
     bool from_client_ = true;
+    std::vector<std::uint8_t> stand_in_;
+    Instant bypass_until_;             // Packets of no connection pass: the table was full.
     bool other_edited_ = false;        // A rule edited the direction that isn't at hand.
     bool connection_decided_ = false;  // The connection at hand was dropped or reset.
     bool settling_ = false;            // settle_decisions() is at work.
