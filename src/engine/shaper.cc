@@ -231,7 +231,8 @@ bool Shaper::pass_bare(Scene& scene, Item& item, Lane& lane, const Segment& segm
     const Half& half = scene.connection.half(scene.from_client);
     const std::int64_t input = to_offset(segment.seq, half.isn, half.sent_end);
     // A keep-alive or window probe: its receiver shall answer.
-    const bool asks = live() && input < static_cast<std::int64_t>(half.sent_end);
+    const bool asks =
+        live() && (segment.flags & kRst) == 0 && input < static_cast<std::int64_t>(half.sent_end);
     if (!useful && !asks) {
         return true;
     }

@@ -61,11 +61,11 @@ bool Shaper::carry(Scene& scene, Item& item, Lane& lane, const Segment& segment,
     if (fin && lane.own_fin_acked) {
         return take_late_fin(scene, lane, useful);
     }
-    if (end <= lane.carried && (!fin || lane.fin_sent)) {
-        return send_again(scene, item, lane, segment, begin, end);
-    }
     if ((segment.flags & kSyn) != 0) {
         return let_out_syn(scene, item, lane);
+    }
+    if (end <= lane.carried && (!fin || lane.fin_sent)) {
+        return send_again(scene, item, lane, segment, begin, end);
     }
     const bool waits = !lane.carriers.empty() && lane.carriers.front().begin <= lane.carried;
     if (waits && outlet.map().to_output(begin) < outlet.sent()) {
@@ -87,11 +87,13 @@ bool Shaper::carry(Scene& scene, Item& item, Lane& lane, const Segment& segment,
 
 // A SYN with data (RFC 7413) leaves with what the rules made of it, if that is decided and fits.
 // Else it leaves without: its receiver then says that nothing came, and the client sends it again.
+// Nor does one that is sent again once the handshake is over bring anything.
 bool Shaper::let_out_syn(Scene& scene, Item& item, Lane& lane) {
     const stream::Outlet& outlet = lane.outlet;
     const output::Head head = output::head_of(item.frame, item.headers);
     const std::uint8_t* const tcp = item.frame.data + item.headers.transport;
-    const bool whole = outlet.decided() == outlet.end() && outlet.acked() == 0 &&
+    const bool whole = !scene.connection.is_open() && outlet.decided() == outlet.end() &&
+                       outlet.acked() == 0 &&
                        outlet.end() <= piece_max(scene, scene.from_client, head);
     output::build_piece(head,
                         {.seq = load_be32(tcp + 4),
@@ -104,6 +106,7 @@ bool Shaper::let_out_syn(Scene& scene, Item& item, Lane& lane) {
         note_sent(scene, lane, outlet.end(), false);
         lane.carried_out = outlet.sent();
     }
+    scene.left = true;
     return leave(scene, head, false, &scene.connection);
 }
 
@@ -193,9 +196,10 @@ bool Shaper::send_covered(Scene& scene, Lane& lane, Item* item) {
                     .fin = first.fin && lane.fin_sent,
                     .push = first.push};
     const bool at_hand = first.at_hand;
+    const bool has_left = live() || first.sent_again;
     const output::Head head = at_hand ? output::head_of(item->frame, item->headers) : first.head;
     pop_carrier(lane);
-    return live() || stretch.from >= stretch.to ||
+    return has_left || stretch.from >= stretch.to ||
            send_pieces(scene, lane, of_client, head, stretch, at_hand);
 }
 
@@ -267,9 +271,10 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         const Stretch stretch{.from = from, .to = to, .fin = fin, .push = carrier.push && whole};
         output::Head head;
         bool as_is = false;
+        const bool is_item = carrier.at_hand && !(carrier.sent_again && scene.left);
         if (carrier.at_hand) {
             const bool has_fin = (item->frame.data[item->headers.transport + 13] & kFin) != 0;
-            as_is = whole && fin == has_fin && fits_as_is(lane, *item, from, to);
+            as_is = is_item && whole && fin == has_fin && fits_as_is(lane, *item, from, to);
             if (!as_is) {
                 head = output::head_of(item->frame, item->headers);
             }
@@ -292,7 +297,7 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
             note_sent(scene, lane, to, fin);
             going = let_out_as_is(scene, *item, lane, from);
         } else {
-            going = send_pieces(scene, lane, of_client, head, stretch, carrier.at_hand);
+            going = send_pieces(scene, lane, of_client, head, stretch, is_item);
         }
         if (!going) {
             return false;

@@ -51,7 +51,8 @@ void take_syn_payload(const Sight& sight, Judgement& judgement) {
     const bool counts = connection.fast_open && (segment.fast_open || sight.has(kAck));
     std::uint64_t size = counts ? segment.payload_size : 0;
     if (sight.to.seen && !sight.has(kAck)) {
-        size = std::min(size, sight.from.sent_end);  // A repeated SYN brings nothing new.
+        // A repeated SYN brings nothing new, and behind the handshake nobody takes its bytes.
+        size = connection.is_open() ? 0 : std::min(size, sight.from.sent_end);
     }
     if (is_fin_seen(sight.from)) {
         size = std::min(size, sight.from.fin_offset);
