@@ -122,9 +122,6 @@ local event_ref = core.class("struct haka_event_ref", {
         end,
         tcp = function(self)
             check_event(self)
-            if context.packets[0].generation == 0 then
-                return fail("tcp-connection.tcp: no packet at the end of input")
-            end
             local p = context.packets[0]
             if p.transport_ok == 0 or p.protocol ~= 6 then
                 return fail("tcp-connection.tcp: a rule made the packet something else")

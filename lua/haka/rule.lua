@@ -270,7 +270,8 @@ local function generate(name)
         locals[#locals + 1] = ("local %s = %s\n"):format(variable, source)
         return variable
     end
-    local function call(number, text, target)
+    -- `unseen`: the cursor of the first rule that hasn't run by then.
+    local function call(number, text, target, unseen)
         emit("context.rule = ", number, "\n")
         if core.native.profile then
             emit("do local before = api.clock()\n", target or "", text, "\n",
@@ -278,7 +279,10 @@ local function generate(name)
         else
             emit(target or "", text, "\n")
         end
-        emit("if context.ended ~= 0 then context.rule = 0 return end\n")
+        -- Rules that don't run because the packet is dropped keep what they have not seen.
+        emit("if context.ended ~= 0 then context.rule = 0 ",
+            STREAM_HOOKS[name] and ("keep_rest(%d, last) "):format(unseen or cursors) or "",
+            "return end\n")
     end
     -- A group is left by goto: a loop that runs once would keep the JIT compiler from seeing the
     -- whole hook as one trace.
@@ -305,10 +309,11 @@ local function generate(name)
                     table.insert(bodies[half], { cursor = cursors, number = entry.number,
                         readonly = entry.definition.readonly })
                 elseif entry.definition.streamed then
-                    call(entry.number, ("run_streamed(%d, %s, %s)"):format(cursors, eval, of_rule))
+                    call(entry.number, ("run_streamed(%d, %s, %s)"):format(cursors, eval, of_rule),
+                        nil, cursors + 1)
                     emit("ret = nil\n")
                 else
-                    call(entry.number, ("%s(%s, pkt)"):format(eval, of_rule), "ret = ")
+                    call(entry.number, ("%s(%s, pkt)"):format(eval, of_rule), "ret = ", cursors + 1)
                 end
                 if STREAM_HOOKS[name] and not entry.definition.readonly then
                     local narrow = ("narrow(%d, last)\n"):format(cursors)
@@ -334,13 +339,14 @@ local function generate(name)
         end
     end
     if half then bodies[half].last = cursors - 1 end
-    local source = "local v, context, api, run_streamed, start_body, narrow, narrow_body, last = ...\n" ..
+    local source = "local v, context, api, run_streamed, start_body, narrow, narrow_body, keep_rest, " ..
+        "last = ...\n" ..
         table.concat(locals) ..
         "return function(pkt) local ret, go\n" .. table.concat(out) .. "context.rule = 0\nend\n"
     local compiled = assert(loadstring(source, "=haka/hook:" .. name))
     -- The cursor behind those of the rules is the dissector's.
     return compiled(values, context, api, rule.run_streamed, rule.start_body, stream.narrow,
-        stream.narrow_body, half and cursors - 1 or cursors), cursors
+        stream.narrow_body, stream.keep_rest, half and cursors - 1 or cursors), cursors
 end
 
 local function any_edits(name)

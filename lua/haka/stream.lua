@@ -334,12 +334,21 @@ end
 
 -- Called behind the rule of cursor number `number`, for either direction.
 function stream.narrow(number, last)
+    if context.shows_kept ~= 0 then return end
     for half = 0, 1 do narrow_one(half, number, last, half == context.direction) end
 end
 
 -- The same for the body of the message at hand.
 function stream.narrow_body(half, number, last)
     if context.streams[half].cursors ~= nil then narrow_one(half, number, last, false) end
+end
+
+-- Cursors number `first` to `last`, of either direction, stay where they are.
+function stream.keep_rest(first, last)
+    for half = 0, 1 do
+        local cursors = context.streams[half].cursors
+        for number = first, last do cursors[number].limit = cursors[number].position end
+    end
 end
 
 return stream

@@ -187,48 +187,62 @@ void Worker::release_listener(flow::Connection& connection) {
     connection.listener = flow::kNoIndex;
 }
 
-// Nothing more comes: holes that the receiver acknowledged are closed, streamed rules that wait
-// run once more, with eof.
+// Nothing more comes: holes that the receiver acknowledged are closed, rules that wait run once
+// more, with eof, and what is there leaves.
 void Worker::finish_streams(flow::Connection& connection, Item* item) {
-    for (const bool of_client : {true, false}) {
-        if (connection.listener == flow::kNoIndex ||
-            !close_lost_hole(item, connection, of_client, HoleRule::AtOnce) ||
-            connection.listener == flow::kNoIndex || !resume_waiting(connection, of_client) ||
-            !end_http(item, connection, of_client) || connection.listener == flow::kNoIndex) {
-            return;
-        }
-        if (connection.state == State::Closed) {
-            continue;  // Behind a RST nothing leaves.
-        }
-        for (const bool shown : {of_client, !of_client}) {
+    other_edited_ = false;
+    const bool from_client = from_client_;
+    const std::uint64_t sent_before = sent_before_;
+    const std::uint64_t fin_before = fin_before_;
+    if (look_last(item, connection, true) && look_last(item, connection, false) &&
+        (!other_edited_ || look_last(item, connection, true)) &&
+        connection.state != State::Closed) {  // Behind a RST nothing leaves.
+        for (const bool of_client : {true, false}) {
             Listener& listener = listeners_->at(connection.listener);
-            if (shown == of_client || other_edited_) {
-                (void)release(listener, shown ? 0 : 1);
-            }
-            if (!shaper_.push(item, connection, listener, shown, from_client_, now_) ||
+            (void)release(listener, of_client ? 0 : 1);
+            if (!shaper_.push(item, connection, listener, of_client, from_client, now_) ||
                 !pass_gaps(item, connection)) {
-                return;
+                break;
             }
         }
     }
+    from_client_ = from_client;
+    sent_before_ = sent_before;
+    fin_before_ = fin_before;
 }
 
+// The last look at one direction. False: the connection was decided, or nobody listens any more.
+bool Worker::look_last(Item* item, flow::Connection& connection, bool of_client) {
+    if (connection.listener == flow::kNoIndex ||
+        !close_lost_hole(item, connection, of_client, HoleRule::AtOnce) ||
+        connection.listener == flow::kNoIndex) {
+        return false;
+    }
+    const flow::Half& half = connection.half(of_client);
+    from_client_ = of_client;
+    sent_before_ = half.sent_end;
+    fin_before_ = half.fin_offset;
+    return resume_waiting(connection, of_client) && end_http(item, connection, of_client) &&
+           connection.listener != flow::kNoIndex;
+}
+
+// Rules that wait run once more, with eof, and so do all if one keeps what others have not seen.
 // False: the connection was decided.
 bool Worker::resume_waiting(flow::Connection& connection, bool of_client) {
-    other_edited_ = false;
-    if (connection.script == flow::kNoIndex || !script_->has_streamed_rules() ||
-        !script_->waits(connection.script, of_client)) {
-        return true;
-    }
     Listener& listener = listeners_->at(connection.listener);
     const std::size_t half = of_client ? 0 : 1;
+    const bool waits = connection.script != flow::kNoIndex && script_->has_streamed_rules() &&
+                       script_->waits(connection.script, of_client);
     listeners_->present(listener, half);
+    const bool shows = keeps_from_others(connection, half) || has_news(connection, of_client);
+    other_edited_ = false;
+    if (!waits && (connection.state == State::Closed || !shows)) {
+        return true;
+    }
     listener.streams.at(half).eof = 1;
-    begin_event(nullptr);
-    lent_ = false;
-    show_connection(connection, of_client);
-    context_->streams = listener.streams.data();
-    const bool going = finish_connection_event(script_->run(Hook::TcpConnectionUp), nullptr);
+    context_->shows_kept = 1;
+    const bool going = run_stream_hooks(nullptr, connection, of_client);
+    context_->shows_kept = 0;
     context_->streams = nullptr;
     return going;
 }
@@ -287,24 +301,30 @@ void Worker::settle_decisions(Item* item) {
     settling_ = false;
 }
 
-// The packet at hand does not leave, so its bytes and FIN aren't counted as received.
+// The packet at hand does not leave, so its bytes and FIN aren't counted as received; nor is what
+// lies behind a hole, for its receiver still expects the hole's first byte.
 output::Received Worker::received_so_far(const flow::Connection& connection, bool at_hand) const {
     output::Received received;
     for (const bool of_client : {true, false}) {
+        const std::size_t place = of_client ? 0 : 1;
         const flow::Half& half = connection.half(of_client);
         const bool mine = at_hand && of_client == from_client_;
         const std::uint64_t fin = mine ? fin_before_ : half.fin_offset;
         std::uint64_t sent = mine ? sent_before_ : half.sent_end;
         sent += fin <= sent ? 1 : 0;
         std::uint64_t arrives = sent;
-        const Lane* const lane =
-            connection.listener == flow::kNoIndex
-                ? nullptr
-                : listeners_->at(connection.listener).lanes.at(of_client ? 0 : 1).get();
-        if (lane != nullptr) {
-            arrives = lane->outlet.sent() + (lane->fin_sent ? 1 : 0);
-            sent = lane->outlet.map().acked_input(lane->outlet.sent()) +
-                   (lane->fin_sent && half.fin_offset != UINT64_MAX ? 1 : 0);
+        if (connection.listener != flow::kNoIndex) {
+            const Listener& listener = listeners_->at(connection.listener);
+            const Lane* const lane = listener.lanes.at(place).get();
+            if (lane != nullptr) {
+                arrives = lane->outlet.sent() + (lane->fin_sent ? 1 : 0);
+                sent = lane->outlet.map().acked_input(lane->outlet.sent()) +
+                       (lane->fin_sent && half.fin_offset != UINT64_MAX ? 1 : 0);
+            } else if (listener.buffers.at(place).known_behind_hole() != 0) {
+                const std::uint64_t in_order =
+                    std::max(listener.left.at(place), listener.buffers.at(place).begin());
+                arrives = std::min(sent, std::max(in_order, half.next_acked()));
+            }
         }
         (of_client ? received.sent_by_client : received.sent_by_server) = sent;
         (of_client ? received.by_server : received.by_client) = arrives;

@@ -111,6 +111,29 @@ Listeners::Wanted Listeners::settle(Listener& listener, std::size_t half) {
             .shown = static_cast<std::uint64_t>(std::max(shown, stream.base))};
 }
 
+bool Listeners::keeps(const Listener& listener, std::size_t half, std::size_t count) {
+    const haka_stream& stream = listener.streams.at(half);
+    for (std::size_t i = 0; i + 1 < count; ++i) {
+        const haka_cursor& cursor = stream.cursors[i];
+        const double kept =
+            cursor.mark < 0 ? cursor.position : std::min(cursor.mark, cursor.position);
+        if (!(*listener.is_readonly)[i] && kept < stream.base + stream.size) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool Listeners::lags(const Listener& listener, std::size_t half, std::size_t count) {
+    const haka_stream& stream = listener.streams.at(half);
+    for (std::size_t i = 0; i < count; ++i) {
+        if (stream.cursors[i].position < stream.base + stream.size) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void Listeners::follow_edit(Listener& listener, std::size_t half, const CursorEdit& edit) {
     haka_stream& stream = listener.streams.at(half);
     const stream::Outlet& outlet = listener.lanes.at(half)->outlet;

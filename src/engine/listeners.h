@@ -93,6 +93,10 @@ public:
     };
     // After a hook: moves each cursor of `half` to where it may stay.
     static Wanted settle(Listener& listener, std::size_t half);
+    // Whether one of the first `count` cursors keeps bytes from those behind it.
+    [[nodiscard]] static bool keeps(const Listener& listener, std::size_t half, std::size_t count);
+    // Whether one of them has not come to the end.
+    [[nodiscard]] static bool lags(const Listener& listener, std::size_t half, std::size_t count);
     // Other rules take over: each has a cursor, which has let go of nothing and holds nothing.
     static void restart(Listener& listener, const std::vector<bool>& is_readonly);
 

@@ -1,5 +1,5 @@
-// The part of the walk that knows streams: which bytes does a segment add, who is to see them, what
-// becomes of them when they can't go on.
+// The part of the walk that knows streams: which bytes does a segment add, what becomes of them
+// when they can't go on. Who sees them in between is in stream_show.cc.
 // Tested by: worker_test.cc
 #include <algorithm>
 
@@ -8,43 +8,6 @@
 #include "wire/tcp.h"
 
 namespace haka::engine {
-
-using script::Hook;
-using script::RunStatus;
-
-namespace {
-
-// What a host may send before it hears of the other (RFC 6928), and some more.
-constexpr std::uint64_t kInitialWindow = 16 * 1024;
-
-}  // namespace
-
-// File: once the bytes before a gap have left, what lies behind it is shown and leaves, too. False:
-// the connection was decided.
-bool Worker::pass_gaps(Item* item, flow::Connection& connection) {
-    for (const bool of_client : {true, false}) {
-        const std::size_t half = of_client ? 0 : 1;
-        Listener& listener = listeners_->at(connection.listener);
-        stream::StreamBuffer& buffer = listener.buffers.at(half);
-        while (listener.lanes.at(half) != nullptr && buffer.at_gap()) {
-            const std::uint64_t gap_end = buffer.gap_end();
-            const std::uint64_t gained = buffer.release(buffer.begin());
-            if (buffer.gap_end() == gap_end) {
-                break;
-            }
-            summary_.stream_bytes += gained;
-            if (!listener.lanes.at(half)->outlet.follow(buffer.end() - gained)) {
-                return refuse(item, connection, Event::TcpStreamMemory,
-                              options_.settings.exceptions.memory);
-            }
-            if (!show(item, connection, of_client) ||
-                !shaper_.push(item, connection, listener, of_client, from_client_, now_)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
 
 // Whether somebody may change its streams: what is out of order must wait then (grade edit). A
 // connection whose segments are signed can't be edited (RFC 2385, 5925).
@@ -98,6 +61,14 @@ bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
 // The packet, or what takes its place, leaves.
 void Worker::leave(Item& item, flow::Connection& connection, const wire::Segment& segment,
                    const stream::Judgement& judgement) {
+    // What rules put into the other direction: those behind them see it, too.
+    if (has_news(connection, !from_client_)) {
+        if (!show(&item, connection, !from_client_)) {
+            depart(item, &connection);
+            return;
+        }
+        (void)settle(connection, listeners_->at(connection.listener), from_client_);
+    }
     Listener& listener = listeners_->at(connection.listener);
     if (other_edited_) {
         (void)settle(connection, listener, !from_client_);
@@ -275,141 +246,10 @@ void Worker::empty_resend(Item& item, flow::Connection& connection,
     }
     remark(Event::TcpResendEmptied, item, &connection);
     stream::Judgement rest = judgement;
-    rest.skip = (judgement.trimmed ? 0 : judgement.skip) + unknown;
-    rest.size = judgement.size - unknown;
+    const bool is_syn = (item.frame.data[item.headers.transport + 13] & wire::kSyn) != 0;
+    rest.skip = is_syn ? 0 : (judgement.trimmed ? 0 : judgement.skip) + unknown;
+    rest.size = is_syn ? 0 : judgement.size - unknown;  // A SYN's number is its own, not a byte's.
     trim(item, rest);
-}
-
-// A hole whose bytes the receiver has acknowledged: the capture lost them. An ACK may run ahead of
-// its data by some packets, so only an old hole is closed. False: the connection was decided.
-bool Worker::close_lost_hole(Item* item, flow::Connection& connection, bool of_client,
-                             HoleRule rule) {
-    const bool live = options_.mode == stream::Mode::Live;
-    if (live && !connection.midstream) {
-        return true;  // Such an ACK was not believed.
-    }
-    Listener& listener = listeners_->at(connection.listener);
-    const std::size_t half = of_client ? 0 : 1;
-    stream::StreamBuffer& buffer = listener.buffers.at(half);
-    const std::uint64_t hole = buffer.acknowledged_hole();
-    Listener::Hole& seen = listener.holes.at(half);
-    if (hole == 0) {
-        seen = {};
-        return true;
-    }
-    const std::uint64_t packets = std::uint64_t{connection.packets[0]} + connection.packets[1];
-    if (seen.since == 0 || seen.at != buffer.end()) {
-        seen = {.since = packets, .at = buffer.end()};
-    }
-    if (live && connection.packets.at(half) == 0 && listener.lanes.at(half) == nullptr &&
-        !buffer.owns_memory()) {
-        seen = {};
-        buffer.begin_at(connection.half(of_client).acked);  // It has not spoken itself so far.
-        return true;
-    }
-    // Live, these bytes passed before the connection was picked up.
-    if (rule == HoleRule::WhenOld && !live &&
-        packets - seen.since < options_.settings.tcp.early_ack_packets) {
-        return true;
-    }
-    seen = {};
-    const stream::Added added = buffer.add_gap(buffer.end(), hole);
-    if (added.refused != Event::None) {
-        return refuse(item, connection, added.refused, options_.settings.exceptions.memory);
-    }
-    summary_.stream_gaps += 1;
-    summary_.stream_bytes += added.available;
-    if (Lane* const lane = listener.lanes.at(half).get();
-        lane != nullptr && !lane->outlet.follow(buffer.end() - added.available)) {
-        return refuse(item, connection, Event::TcpStreamMemory,
-                      options_.settings.exceptions.memory);
-    }
-    if (item != nullptr) {
-        remark(Event::TcpGap, *item, &connection);
-    } else {
-        summary_.count_event(Event::TcpGap);
-    }
-    return show(item, connection, of_client);
-}
-
-bool Worker::show(Item* item, flow::Connection& connection, bool of_client) {
-    const std::uint32_t index = connection.listener;
-    const std::size_t half = of_client ? 0 : 1;
-    while (true) {
-        Listener& listener = listeners_->at(index);
-        if (listener.bypassed) {
-            (void)release(listener, half);
-            return true;
-        }
-        listeners_->present(listener, half);
-        RunStatus status = RunStatus::Done;
-        if (script_->listens(Hook::TcpConnectionUp)) {
-            begin_event(item);
-            show_connection(connection, of_client);
-            context_->streams = listener.streams.data();
-            status = script_->run(Hook::TcpConnectionUp);
-            if (!finish_connection_event(status, item)) {
-                return false;
-            }
-        }
-        if (connection.dissector > kHttpDissector) {
-            begin_event(item);
-            show_connection(connection, of_client);
-            context_->streams = listener.streams.data();
-            status = script_->run_stream(dissectors_[connection.dissector]);
-            if (!finish_connection_event(status, item)) {
-                return false;
-            }
-        }
-        if (listener.http != nullptr && !walk_http(item, connection, of_client)) {
-            return false;
-        }
-        context_->streams = nullptr;
-        stream::StreamBuffer& buffer = listener.buffers.at(half);
-        std::uint64_t gained = settle(connection, listener, of_client);
-        if (!check_undecided(item, connection, listener, half)) {
-            return false;
-        }
-        if (gained == 0 && buffer.at_gap()) {
-            gained = release(listener, half);
-        }
-        if (!connection.half(!of_client).seen) {
-            // Nobody else will: a capture of one direction. A handshake's data stays known.
-            buffer.acknowledged(buffer.end() - std::min(buffer.end(), kInitialWindow));
-            if (Lane* const lane = listener.lanes.at(half).get(); lane != nullptr) {
-                const std::uint64_t sent = lane->outlet.sent();
-                lane->outlet.acknowledge(sent - std::min(sent, kInitialWindow), 0);
-            }
-        }
-        if (gained == 0) {
-            return true;
-        }
-        summary_.stream_bytes += gained;
-    }
-}
-
-// Lets go of what no rule wants any more. Returns how much the view gained.
-std::uint64_t Worker::settle(const flow::Connection& connection, Listener& listener,
-                             bool of_client) {
-    const std::size_t half = of_client ? 0 : 1;
-    const Listeners::Wanted wanted = listeners_->settle(listener, half);
-    const std::uint64_t end = listener.buffers.at(half).end();
-    if (listener.lanes.at(half) == nullptr && wanted.held < end && may_edit(connection)) {
-        (void)shaper_.lane_of(connection, listener, of_client);
-    }
-    listener.left.at(half) = end;
-    return release(listener, half, wanted);
-}
-
-// Nothing below `wanted` (output) is wanted.
-std::uint64_t Worker::release(Listener& listener, std::size_t half, Listeners::Wanted wanted) {
-    stream::StreamBuffer& buffer = listener.buffers.at(half);
-    Lane* const lane = listener.lanes.at(half).get();
-    if (lane == nullptr) {
-        return buffer.release(wanted.shown);
-    }
-    const std::uint64_t gained = lane->outlet.decide(wanted.held, wanted.shown);
-    return gained != 0 && !lane->outlet.follow(buffer.end() - gained) ? 0 : gained;
 }
 
 // The bound on what rules keep while they wait; false: the connection was decided.

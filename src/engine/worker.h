@@ -184,6 +184,8 @@ private:
     // Runs the stream's rules on what is new; false when the connection was decided.
     bool pass_gaps(Item* item, flow::Connection& connection);
     bool run_stream_hooks(Item* item, flow::Connection& connection, bool of_client);
+    [[nodiscard]] std::size_t lua_cursors(const flow::Connection& connection) const;
+    [[nodiscard]] bool has_news(const flow::Connection& connection, bool of_client) const;
     [[nodiscard]] bool keeps_from_others(const flow::Connection& connection,
                                          std::size_t half) const;
     void make_stand_in(const flow::Connection& connection, bool of_client, Item& item);

@@ -42,16 +42,11 @@ report::Where Worker::where_of(const Item& item, const flow::Connection* connect
 
 // Where an alert without a packet was raised: on a connection that ends.
 void Worker::fill_where(report::Where& where, const flow::Connection& connection) const {
-    const bool is_ipv4 = connection.client().is_ipv4();
-    const auto address = [is_ipv4](const flow::Endpoint& end) {
-        return is_ipv4 ? Address::ipv4(load_be32(&end.address[12]))
-                       : Address::ipv6(end.address.data());
-    };
     where.generation = policy_->generation;
-    where.ip_version = is_ipv4 ? 4 : 6;
+    where.ip_version = connection.client().is_ipv4() ? 4 : 6;
     where.protocol = wire::kProtocolTcp;
-    where.source = address(connection.client());
-    where.destination = address(connection.server());
+    where.source = connection.client().ip();
+    where.destination = connection.server().ip();
     where.source_port = connection.client().port;
     where.destination_port = connection.server().port;
     where.flow_id = report::make_flow_id(connection.start,

@@ -23,6 +23,11 @@ struct Endpoint {
         return load_be64(address.data()) == 0 && load_be32(address.data() + 8) == 0xffff;
     }
 
+    [[nodiscard]] Address ip() const {
+        return is_ipv4() ? Address::ipv4(load_be32(address.data() + 12))
+                         : Address::ipv6(address.data());
+    }
+
     friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 

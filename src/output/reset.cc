@@ -10,14 +10,6 @@ namespace {
 constexpr std::uint8_t kRst = 4;
 constexpr std::uint8_t kAck = 16;
 
-Address address_of(const flow::Endpoint& end) {
-    constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    if (std::equal(kMapped.begin(), kMapped.end(), end.address.begin())) {
-        return Address::ipv4(load_be32(&end.address[12]));
-    }
-    return Address::ipv6(end.address.data());
-}
-
 std::uint32_t next_seq(const flow::Half& half, std::uint64_t offset) {
     return half.isn + 1 + static_cast<std::uint32_t>(offset);
 }
@@ -42,7 +34,7 @@ void make_resets(const flow::Connection& connection, Received received, ByteView
 
     Reset to_client;
     to_client.to_client = true;
-    wire::build_tcp(turned(link, link_type), {.src = address_of(server), .dst = address_of(client)},
+    wire::build_tcp(turned(link, link_type), {.src = server.ip(), .dst = client.ip()},
                     {.srcport = server.port,
                      .dstport = client.port,
                      .seq = server_seen ? next_seq(sent_by_server, received.by_client) : 0,
@@ -54,7 +46,7 @@ void make_resets(const flow::Connection& connection, Received received, ByteView
         return;
     }
     Reset to_server;
-    wire::build_tcp(link, {.src = address_of(client), .dst = address_of(server)},
+    wire::build_tcp(link, {.src = client.ip(), .dst = server.ip()},
                     {.srcport = client.port,
                      .dstport = server.port,
                      .seq = next_seq(sent_by_client, received.by_server),

@@ -120,6 +120,7 @@ struct haka_context {
     uint32_t event;      /* counts hook events; connection-event handles carry it */
     uint32_t streamed;   /* token of the coroutine that runs, 0 when none */
     uint32_t cursor;     /* index of the stream rule at work */
+    uint32_t shows_kept; /* what a rule keeps of a stream is about to leave: others see it, too */
     uint32_t connection; /* slot of the connection at hand, HAKA_NONE when not yet touched */
     uint32_t has_connection;
     uint32_t direction;  /* 1: client to server */
