@@ -27,6 +27,8 @@ BENCH_PACKAGES := libnids-dev libtins-dev nginx-light curl apache2-utils openssh
 
 LIVE_PACKAGES := nginx-light apache2-bin curl apache2-utils wrk openssh-server openssh-client iproute2 ethtool tcpdump \
     python3 iptables iperf3 nmap iputils-ping
+# Of make soak.
+MINUTES ?= 30
 # See tests/live/live.py --help, and tests/live/sources.py, which runs before it.
 LIVE_OPTIONS ?=
 
@@ -40,7 +42,7 @@ CONFIGURE := cmake --log-level=WARNING -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccac
 CTEST := ctest --output-on-failure -j $(JOBS)
 OUR_CODE := find src fuzz bench tests \( -name '*.h' -o -name '*.cc' \) -print0
 
-.PHONY: help setup setup-test run build test test-debug test-release tsan live proof bench bench-live fuzz fuzz-long fuzzers check \
+.PHONY: help setup setup-test run build test test-debug test-release tsan live soak proof bench bench-live fuzz fuzz-long fuzzers check \
     check-format check-layers check-headers check-tidy install clean
 
 help:
@@ -52,6 +54,7 @@ help:
 	@echo "make bench      speed and memory, compared with others"
 	@echo "make bench-live what the engine costs between two kernels (root)"
 	@echo "make fuzz       every fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS); make fuzz-long: an hour each"
+	@echo "make soak       MINUTES=$(MINUTES) of edited load between real kernels, memory watched (root)"
 	@echo "make live       100 MB each way between real kernels, edited, over bad paths (root)"
 	@echo "make install    to PREFIX=$(PREFIX), below DESTDIR"
 	@echo "make setup      only installs the Debian packages that a build needs"
@@ -102,6 +105,13 @@ live: setup
 	    $$as_root tests/live/control.py $(RELEASE)/haka . && \
 	    $$as_root tests/live/web.py $(RELEASE)/haka && \
 	    $$as_root tests/live/live.py $(LIVE_OPTIONS) $(RELEASE)/tests/live_bridge
+
+soak: setup
+	@tools/install-packages.sh $(LIVE_PACKAGES)
+	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
+	@cmake --build $(RELEASE) -j $(JOBS) --target haka
+	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	    $$as_root tests/live/soak.py --minutes $(MINUTES) $(RELEASE)/haka
 
 proof: setup-test
 	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release

@@ -4,6 +4,7 @@
 #include <exception>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <new>
 #include <string>
 #include <string_view>
@@ -34,6 +35,7 @@ namespace {
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kNotBegun = 2;
+constexpr int kLargeBuffer = 4 << 20;
 
 // Without buffers of the C library, so that it works at any time.
 void say(int fd, std::string_view text) {
@@ -171,6 +173,36 @@ int version() {
                              revision.empty() ? "" : fmt::format(" ({})", revision)));
 }
 
+void say_exception(const std::exception_ptr& exception) noexcept {
+    try {
+        std::rethrow_exception(exception);
+    } catch (const std::bad_alloc&) {
+        say(STDERR_FILENO, "haka: out of memory\n");
+    } catch (const std::exception& error) {
+        say(STDERR_FILENO, "haka: ");
+        say(STDERR_FILENO, error.what());
+        say(STDERR_FILENO, "\n");
+    } catch (...) {
+        say(STDERR_FILENO, "haka: an unknown exception\n");
+    }
+}
+
+bool is_supervised = false;  // Set once, before there are threads.
+
+// An exception in a worker's thread, or one out of a destructor. Where a supervisor looks it is a
+// crash like any other.
+[[noreturn]] void end_on_exception() {
+    if (const std::exception_ptr exception = std::current_exception()) {
+        say_exception(exception);
+    } else {
+        say(STDERR_FILENO, "haka: ended by std::terminate\n");
+    }
+    if (is_supervised) {
+        std::abort();
+    }
+    _exit(kFailed);
+}
+
 int dispatch(const std::vector<std::string>& arguments) {
     if (!arguments.empty() && (arguments[0] == "ctl" || arguments[0] == "doctor")) {
         const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
@@ -202,22 +234,13 @@ int dispatch(const std::vector<std::string>& arguments) {
         return run_policy(options, settings, {});
     }
     return supervise(settings, options.live, [&](engine::BlackBox& box, std::uint32_t restarts) {
-        return run_policy(options, settings, {.box = &box, .restarts = restarts});
+        is_supervised = true;
+        try {
+            return run_policy(options, settings, {.box = &box, .restarts = restarts});
+        } catch (...) {
+            end_on_exception();
+        }
     });
-}
-
-void say_exception(const std::exception_ptr& exception) noexcept {
-    try {
-        std::rethrow_exception(exception);
-    } catch (const std::bad_alloc&) {
-        say(STDERR_FILENO, "haka: out of memory\n");
-    } catch (const std::exception& error) {
-        say(STDERR_FILENO, "haka: ");
-        say(STDERR_FILENO, error.what());
-        say(STDERR_FILENO, "\n");
-    } catch (...) {
-        say(STDERR_FILENO, "haka: an unknown exception\n");
-    }
 }
 
 // Whoever started us may have closed a standard stream. The next file opened would get its number,
@@ -230,22 +253,14 @@ void take_standard_streams() {
     }
 }
 
-// An exception in a worker's thread, or one out of a destructor.
-[[noreturn]] void end_on_exception() {
-    if (const std::exception_ptr exception = std::current_exception()) {
-        say_exception(exception);
-    } else {
-        say(STDERR_FILENO, "haka: ended by std::terminate\n");
-    }
-    _exit(kFailed);
-}
-
 }  // namespace
 }  // namespace haka::app
 
 int main(int argc, char** argv) {
     std::set_terminate(haka::app::end_on_exception);
     haka::app::take_standard_streams();
+    // Large buffers come from the system and go back to it.
+    mallopt(M_MMAP_THRESHOLD, haka::app::kLargeBuffer);
     try {
         return haka::app::dispatch({argv + (argc > 0 ? 1 : 0), argv + argc});
     } catch (...) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -16,6 +17,16 @@ namespace haka::app {
 namespace {
 
 constexpr std::array kKept = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_DAC_OVERRIDE, CAP_IPC_LOCK};
+
+#if defined(__x86_64__)
+constexpr std::uint32_t kArchitecture = AUDIT_ARCH_X86_64;
+constexpr std::uint32_t kForeignCalls = 0x4000'0000;  // x32: the same calls by other numbers.
+#elif defined(__aarch64__)
+constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
+constexpr std::uint32_t kForeignCalls = UINT32_MAX;
+#else
+#error "which architecture's system calls are these?"
+#endif
 
 constexpr std::array kRefused = {SYS_execve,
                                  SYS_execveat,
@@ -44,6 +55,9 @@ constexpr std::array kRefused = {SYS_execve,
                                  SYS_request_key,
                                  SYS_perf_event_open,
                                  SYS_userfaultfd,
+                                 SYS_io_uring_setup,
+                                 SYS_open_by_handle_at,
+                                 SYS_pidfd_getfd,
                                  SYS_setuid,
                                  SYS_setgid,
                                  SYS_setresuid,
@@ -79,15 +93,25 @@ void drop_capabilities() {
 // Refused calls fail with EPERM. LuaJIT's mmap() and mprotect() are none of them.
 void refuse_calls() {
     constexpr auto kErrno = static_cast<std::uint32_t>(SECCOMP_RET_ERRNO | 1);
-    std::array<sock_filter, kRefused.size() + 3> program{};
-    program[0] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
+    constexpr std::size_t kFirst = 4;
+    constexpr std::size_t kAllow = kFirst + kRefused.size();
+    constexpr std::size_t kRefuse = kAllow + 1;
+    std::array<sock_filter, kRefuse + 1> program{};
+    const auto refuse_from = [](std::size_t at) {
+        return static_cast<std::uint8_t>(kRefuse - at - 1);
+    };
+    // Calls of another architecture have other numbers: all are refused.
+    program[0] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch));
+    program[1] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 0, refuse_from(1));
+    program[2] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
+    program[3] = BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kForeignCalls, refuse_from(3), 0);
     for (std::size_t i = 0; i < kRefused.size(); ++i) {
-        program[i + 1] =
+        program[kFirst + i] =
             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(kRefused[i]),
-                     static_cast<std::uint8_t>(kRefused.size() - i), 0);
+                     refuse_from(kFirst + i), 0);
     }
-    program[kRefused.size() + 1] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    program[kRefused.size() + 2] = BPF_STMT(BPF_RET | BPF_K, kErrno);
+    program[kAllow] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    program[kRefuse] = BPF_STMT(BPF_RET | BPF_K, kErrno);
     const sock_fprog filter{.len = static_cast<std::uint16_t>(program.size()),
                             .filter = program.data()};
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);

@@ -22,8 +22,8 @@
 
 #include "app/privileges.h"
 #include "app/text_output.h"
-#include "capture/packet_pair.h"
 #include "engine/fault_capture.h"
+#include "engine/forwarder.h"
 
 namespace haka::app {
 namespace {
@@ -31,11 +31,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kFailed = 1;
+constexpr int kNotBegun = 2;
 constexpr std::chrono::milliseconds kFirstPause{20};  // Before a restart; doubled while they fail,
 constexpr std::chrono::milliseconds kLongestPause{5000};  // up to this,
 constexpr std::chrono::seconds kHealthy{10};              // and begun anew after this.
 constexpr std::chrono::seconds kStopPatience{10};         // Then the process is killed.
-constexpr std::chrono::milliseconds kForwardTurn{2};
+constexpr std::chrono::milliseconds kForwardTurn{2};      // When nothing has come.
 constexpr std::chrono::milliseconds kIdleTurn{200};
 constexpr int kCapturesMax = 16;  // Of last packets, in a run.
 
@@ -63,7 +64,7 @@ public:
         : settings_(settings),
           input_(input),
           work_(work),
-          box_(settings.workers, settings.supervisor.last_packets) {}
+          box_(settings.workers, settings.supervisor.last_packets, settings.seed) {}
 
     int run();
 
@@ -76,9 +77,10 @@ private:
     [[nodiscard]] std::optional<int> take_end();
     [[nodiscard]] std::optional<int> judge_end(int status);
     void note_fault(const std::string& how);
+    void start_later();
     void blame(const std::string& rule);
     [[nodiscard]] std::string keep_packets();
-    void forward();
+    [[nodiscard]] bool forward();
 
     const Settings& settings_;
     const engine::LiveInput& input_;
@@ -95,7 +97,7 @@ private:
     Clock::duration pause_ = kFirstPause;
     std::optional<Clock::time_point> stopping_since_;
     std::map<std::string, std::deque<Clock::time_point>> faults_;  // By rule.
-    std::unique_ptr<capture::LiveSource> way_;  // Fail-open, while no worker process is there.
+    std::unique_ptr<engine::Forwarder> way_;  // Fail-open, while no worker process is there.
 };
 
 void Supervisor::block_signals() {
@@ -155,35 +157,26 @@ void Supervisor::take_signal(const siginfo_t& info) {
     }
 }
 
-// While no worker process takes packets, frames pass from one interface to the other.
-void Supervisor::forward() {
+// While no worker process takes packets. False: none had come.
+bool Supervisor::forward() {
     if (way_ == nullptr) {
-        auto opened = capture::open_packet_pair({.interface = input_.interface,
-                                                 .peer = input_.peer,
-                                                 .settings = settings_.live,
-                                                 .workers = 1});
-        if (opened.sources.empty()) {
-            return;  // The worker process will say why.
-        }
-        way_ = std::move(opened.sources.front());
+        way_ = engine::Forwarder::open(input_, settings_.live, box_);
     }
-    for (const Frame& frame : way_->receive(wall_now())) {
-        way_->pass(frame);
-    }
-    way_->finish_batch();
+    return way_ != nullptr && way_->turn(wall_now());  // Null: the worker process will say why.
 }
 
 void Supervisor::turn() {
     const bool is_down = was_open_ && !box_.is_open() && !stopping_since_;
     const bool forwards = is_down && settings_.supervisor.fail_open && !input_.peer.empty();
-    if (forwards) {
-        forward();
-    } else {
+    const bool forwarded = forwards && forward();
+    if (!forwards) {
         way_.reset();
     }
     was_open_ = was_open_ || box_.is_open();
-    const std::chrono::nanoseconds patience =
-        forwards || child_ < 0 || !box_.is_open() ? kForwardTurn : kIdleTurn;
+    const std::chrono::nanoseconds patience = forwarded ? std::chrono::milliseconds{0}
+                                              : forwards || child_ < 0 || !box_.is_open()
+                                                  ? kForwardTurn
+                                                  : kIdleTurn;
     const timespec wait{.tv_sec = 0, .tv_nsec = patience.count()};
     siginfo_t info{};
     if (sigtimedwait(&signals_, &info, &wait) > 0) {
@@ -208,7 +201,13 @@ std::optional<int> Supervisor::take_end() {
 std::optional<int> Supervisor::judge_end(int status) {
     const engine::BlackBox::Seen fault = box_.fault();
     if (WIFEXITED(status) && !fault.has_fault) {
-        return WEXITSTATUS(status);
+        if (WEXITSTATUS(status) != kNotBegun || !was_open_ || stopping_since_) {
+            return WEXITSTATUS(status);
+        }
+        // It has said why: a policy that was mended badly, an interface that is gone.
+        start_later();
+        say(fmt::format("tried again in {:g} s", std::chrono::duration<double>(pause_).count()));
+        return std::nullopt;
     }
     const std::string how = fault.has_fault
                                 ? fault.what
@@ -222,12 +221,16 @@ std::optional<int> Supervisor::judge_end(int status) {
     return std::nullopt;
 }
 
-void Supervisor::note_fault(const std::string& how) {
-    restarts_ += 1;
+void Supervisor::start_later() {
     const auto now = Clock::now();
     pause_ = now - started_ > kHealthy ? kFirstPause
                                        : std::min<Clock::duration>(pause_ * 2, kLongestPause);
     start_at_ = now + pause_;
+}
+
+void Supervisor::note_fault(const std::string& how) {
+    restarts_ += 1;
+    start_later();
     say(fmt::format("the worker process failed and is started again (restart {}): {}", restarts_,
                     how));
     if (const std::string kept = keep_packets(); !kept.empty()) {

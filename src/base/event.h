@@ -66,6 +66,7 @@ namespace haka {
     X(TcpPickedUp, "tcp.picked-up", "a connection without a SYN is followed from here on")        \
     X(PolicyMoved, "policy.moved", "a connection moved from an older policy to the newest")       \
     X(TcpEditLost, "tcp.edit-lost", "a connection was being edited when the engine failed")        \
+    X(TcpEditUnlisted, "tcp.edit-unlisted", "more connections are edited than are remembered")    \
     X(TcpMidstream, "tcp.midstream", "a packet of an unknown connection passes untracked")        \
     X(StreamUnread, "stream.unread", "bytes behind a hole were never delivered")                  \
     X(HttpNotHttp, "http.not-http", "the bytes are not HTTP/1")                                   \

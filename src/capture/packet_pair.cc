@@ -228,7 +228,7 @@ void PacketPair::look_at(std::uint32_t side, std::vector<std::string>& said) {
     }
     if (ask(fd, SIOCGIFFLAGS, name, request)) {
         const bool down = (static_cast<unsigned>(request.ifr_flags) & IFF_UP) == 0;
-        if (down != is_down_.at(side)) {
+        if (down != is_down_.at(side) && worker_ == 0) {
             said.push_back(fmt::format("{}: the interface is {}", name,
                                        down ? "down; waiting for it" : "up again"));
         }
@@ -249,7 +249,7 @@ std::vector<std::string> PacketPair::look_after() {
     for (std::uint32_t side = 0; side < sides_; ++side) {
         look_at(side, said);
     }
-    return worker_ == 0 ? said : std::vector<std::string>();
+    return said;
 }
 
 }  // namespace

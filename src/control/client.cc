@@ -94,7 +94,10 @@ Asked ask(const std::string& socket_path, std::string_view request, Duration pat
         const ssize_t count =
             send(connection.fd(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
         if (count <= 0) {
-            return broken(socket_path, is_silence());
+            if (is_silence()) {
+                return broken(socket_path, true);
+            }
+            break;  // It may have said why it wants no more.
         }
         sent += static_cast<std::size_t>(count);
     }

@@ -1,15 +1,40 @@
 #include "control/exposer.h"
 
+#include <atomic>
 #include <charconv>
+#include <chrono>
+#include <cstring>
 #include <exception>
 #include <fmt/format.h>
 #include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/address.h"
 #include "control/metrics.h"
 
 namespace haka::control {
+
+namespace {
+
+constexpr const char* kThreads = "4";
+constexpr const char* kPatienceMs = "1000";
+constexpr std::chrono::milliseconds kKnockEvery{5};
+
+// Of an address that is right.
+Address host_of(const std::string& normal) {
+    const std::string host = normal.substr(0, normal.rfind(':'));
+    const bool in_brackets = host.starts_with('[');
+    return Address::parse(in_brackets ? host.substr(1, host.size() - 2) : host).value_or(Address());
+}
+
+}  // namespace
 
 class Exposer::Source final : public prometheus::Collectable {
 public:
@@ -50,8 +75,11 @@ Exposer::Opened Exposer::open(const std::string& address, Engine& engine) {
         return {nullptr, std::move(wrong)};
     }
     try {
-        auto server = std::make_unique<prometheus::Exposer>(normal, 1);
-        return {std::unique_ptr<Exposer>(new Exposer(std::move(server), engine)), {}};
+        // Who connects and is silent has a thread for that long, and no more.
+        auto server = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+            "listening_ports", normal, "num_threads", kThreads, "request_timeout_ms", kPatienceMs});
+        return {std::unique_ptr<Exposer>(new Exposer(std::move(server), engine, host_of(normal))),
+                {}};
     } catch (const std::exception&) {  // The library says only that it can't.
         return {nullptr,
                 fmt::format("--metrics {}: cannot listen there: the port is in use (`ss -ltnp` "
@@ -60,12 +88,39 @@ Exposer::Opened Exposer::open(const std::string& address, Engine& engine) {
     }
 }
 
-Exposer::Exposer(std::unique_ptr<prometheus::Exposer> server, Engine& engine)
-    : server_(std::move(server)), source_(std::make_shared<Source>(engine)) {
+Exposer::Exposer(std::unique_ptr<prometheus::Exposer> server, Engine& engine, Address address)
+    : server_(std::move(server)), address_(address), source_(std::make_shared<Source>(engine)) {
     server_->RegisterCollectable(source_);
 }
 
-Exposer::~Exposer() = default;
+// The library looks only now and then whether it shall end, seconds apart; but also when somebody
+// connects.
+Exposer::~Exposer() {
+    const int port = this->port();
+    std::atomic<bool> ended{false};
+    std::thread ending([this, &ended] {
+        server_.reset();
+        ended.store(true);
+    });
+    while (!ended.load()) {
+        knock(port);
+        std::this_thread::sleep_for(kKnockEvery);
+    }
+    ending.join();
+}
+
+void Exposer::knock(int port) const {
+    sockaddr_in6 to{};
+    to.sin6_family = AF_INET6;  // IPv4 in its mapped form.
+    to.sin6_port = htons(static_cast<std::uint16_t>(port));
+    std::memcpy(&to.sin6_addr, address_.bytes.data(), sizeof to.sin6_addr);
+    const void* const address = &to;
+    const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        (void)connect(fd, static_cast<const sockaddr*>(address), sizeof to);
+        close(fd);
+    }
+}
 
 int Exposer::port() const {
     return server_->GetListeningPorts().front();

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/address.h"
 #include "control/engine.h"
 
 namespace prometheus {
@@ -31,9 +32,11 @@ public:
 private:
     class Source;
 
-    Exposer(std::unique_ptr<prometheus::Exposer> server, Engine& engine);
+    Exposer(std::unique_ptr<prometheus::Exposer> server, Engine& engine, Address address);
+    void knock(int port) const;
 
     std::unique_ptr<prometheus::Exposer> server_;
+    Address address_;  // Where it listens.
     std::shared_ptr<Source> source_;
 };
 

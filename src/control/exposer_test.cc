@@ -3,6 +3,7 @@
 #include <array>
 #include <fmt/format.h>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -14,7 +15,8 @@
 namespace haka::control {
 namespace {
 
-std::string get(int port, std::string_view path) {
+// -1: none.
+int connect_to(int port) {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -23,6 +25,14 @@ std::string get(int port, std::string_view path) {
     const void* address = &to;
     if (connect(fd, static_cast<const sockaddr*>(address), sizeof to) != 0) {
         close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+std::string get(int port, std::string_view path) {
+    const int fd = connect_to(port);
+    if (fd < 0) {
         return "no connection";
     }
     const std::string request = fmt::format("GET {} HTTP/1.0\r\nHost: localhost\r\n\r\n", path);
@@ -45,6 +55,21 @@ TEST(ExposerTest, ServesThePage) {
     EXPECT_NE(page.find("200 OK"), std::string::npos);
     EXPECT_NE(page.find("\nhaka_packets_sent_total 95\n"), std::string::npos);
     EXPECT_NE(get(opened.exposer->port(), "/").find("404"), std::string::npos);
+}
+
+TEST(ExposerTest, SilentClientsStopNobodyForLong) {
+    test::FakeEngine engine;
+    engine.figures_now.workers = {test::busy_worker()};
+    const auto opened = Exposer::open("127.0.0.1:0", engine);
+    ASSERT_NE(opened.exposer, nullptr) << opened.error;
+    std::vector<int> silent(8);
+    for (int& fd : silent) {
+        fd = connect_to(opened.exposer->port());
+    }
+    EXPECT_NE(get(opened.exposer->port(), "/metrics").find("200 OK"), std::string::npos);
+    for (const int fd : silent) {
+        close(fd);
+    }
 }
 
 TEST(ExposerTest, APortInUseIsRefusedWithTheRemedy) {

@@ -80,6 +80,8 @@ inline WorkerSight busy_worker() {
     engine::RuleFigures rule{.name = "filter", .place = "policy.lua:3", .errors = 1, .time = {}};
     rule.time.add({2'000});
     rule.time.add({kSecond.ns * 2});
+    summary.errors_by_rule["filter"] = rule.errors;
+    summary.lua_time["filter"] = rule.time;
     sight.figures.rules.push_back(rule);
     sight.queue_depth = 11;
     sight.kernel_drops = 12;

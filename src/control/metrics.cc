@@ -164,7 +164,8 @@ void add_memory(Page& page, const Figures& figures) {
                    [](const WorkerSight& w) { return w.answered ? 1 : 0; });
 }
 
-// Rules of one name are one series, whatever worker or generation they belong to.
+// Rules of one name are one series, whatever worker or generation they belong to. Those of the
+// newest policy are there before they have run.
 void add_rules(Page& page, const Figures& figures, const report::Summary& all) {
     struct Sum {
         std::uint64_t errors = 0;
@@ -173,10 +174,14 @@ void add_rules(Page& page, const Figures& figures, const report::Summary& all) {
     std::map<std::string, Sum> rules;
     for (const WorkerSight& worker : figures.workers) {
         for (const engine::RuleFigures& rule : worker.figures.rules) {
-            Sum& sum = rules[printable(rule.name)];
-            sum.errors += rule.errors;
-            sum.time += rule.time;
+            rules.try_emplace(printable(rule.name));
         }
+    }
+    for (const auto& [name, errors] : all.errors_by_rule) {
+        rules[printable(name)].errors += errors;
+    }
+    for (const auto& [name, time] : all.lua_time) {
+        rules[printable(name)].time += time;
     }
     page.begin("haka_rule_errors_total", "Errors that a rule raised.", MetricType::Counter);
     for (const auto& [name, sum] : rules) {

@@ -83,11 +83,22 @@ TEST_F(MetricsTest, EveryFamilyIsThereBeforeAnythingHappened) {
     EXPECT_EQ(idle, names);
 }
 
+TEST_F(MetricsTest, WhatRulesOfAnEarlierPolicyDidStays) {
+    for (WorkerSight& worker : engine_.figures_now.workers) {
+        worker.figures.rules.clear();
+        worker.figures.rules.push_back(
+            {.name = "new", .place = "policy.lua:4", .errors = 0, .time = {}});
+    }
+    expect_line("haka_rule_errors_total{rule=\"filter\"} 2");
+    expect_line("haka_rule_duration_seconds_count{rule=\"filter\"} 4");
+    expect_line("haka_rule_duration_seconds_count{rule=\"new\"} 0");
+}
+
 TEST_F(MetricsTest, NamesOfRulesCannotBreakThePage) {
     for (WorkerSight& worker : engine_.figures_now.workers) {
         worker.figures.rules[0].name = "a\"b\n\xff";
-        worker.figures.rules.push_back(worker.figures.rules[0]);
-        worker.figures.rules.back().name = "a\"b?\xfe";  // The same when shown.
+        worker.figures.summary.errors_by_rule["a\"b\n\xff"] = 1;
+        worker.figures.summary.errors_by_rule["a\"b?\xfe"] = 1;  // The same when shown.
     }
     expect_line("haka_rule_errors_total{rule=\"a\\\"b??\"} 4");
 }

@@ -20,6 +20,7 @@ namespace haka::control {
 namespace {
 
 constexpr mode_t kOwnerOnly = 0600;
+constexpr Duration kMayBeIdle = kSecond;  // When others want the place.
 
 Instant clock_now() {
     timespec time{};
@@ -153,6 +154,9 @@ void Server::accept_one() {
     if (fd < 0) {
         return;
     }
+    if (clients_.size() >= settings_.clients_max) {
+        drop_idlest();
+    }
     clients_.push_back(
         std::make_unique<Client>(Client{.fd = fd, .in = {}, .out = {}, .active = clock_now()}));
     if (clients_.size() > settings_.clients_max) {
@@ -164,6 +168,22 @@ void Server::accept_one() {
         client.closing = true;
         write_to(client);
         client.gone = true;
+        drop_silent();
+    }
+}
+
+// The client that has had nothing to say for longest gives way, so that others never lock one out.
+void Server::drop_idlest() {
+    Client* idlest = nullptr;
+    for (const auto& client : clients_) {
+        const bool idle =
+            client->in.empty() && client->out.empty() && clock_now() - client->active > kMayBeIdle;
+        if (idle && (idlest == nullptr || client->active < idlest->active)) {
+            idlest = client.get();
+        }
+    }
+    if (idlest != nullptr) {
+        idlest->gone = true;
         drop_silent();
     }
 }

@@ -41,6 +41,7 @@ private:
     void answer_lines(Client& client);
     void write_to(Client& client) const;
     void drop_silent();
+    void drop_idlest();
 
     ControlSettings settings_;
     Engine& engine_;

@@ -199,6 +199,19 @@ TEST_F(ServerTest, AClientThatGoesAwayMakesRoom) {
     EXPECT_EQ(asked.answer, kDone);
 }
 
+TEST_F(ServerTest, IdleClientsLockNobodyOut) {
+    settings_.clients_max = 2;
+    open();
+    const Raw first(path_);
+    const Raw second(path_);
+    Asked asked;
+    for (int i = 0; i < 2000 && asked.answer != kDone; ++i) {  // Until they have been idle enough.
+        usleep(10'000);
+        asked = ask(path_, kReload, kPatience);
+    }
+    EXPECT_EQ(asked.answer, kDone);
+}
+
 TEST_F(ServerTest, AClientSilentInTheMiddleOfARequestIsClosed) {
     settings_.timeout = kMillisecond;
     open();

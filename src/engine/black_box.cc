@@ -32,8 +32,8 @@ constexpr std::size_t rounded(std::size_t size) {
 
 }  // namespace
 
-BlackBox::BlackBox(std::uint32_t workers, std::uint32_t packets)
-    : workers_(workers), packets_(packets) {
+BlackBox::BlackBox(std::uint32_t workers, std::uint32_t packets, std::uint64_t seed)
+    : workers_(workers), packets_(packets), secret_(flow::HashKey::from_seed(seed)) {
     const std::size_t total = std::size_t{workers} * packets;
     size_ = rounded(sizeof(Shared)) + rounded(sizeof(Ring) * workers) + sizeof(Packet) * total;
     void* const memory =
@@ -80,21 +80,22 @@ void BlackBox::note_packet(std::uint32_t worker, const Frame& frame) {
     mine.count.store(number + 1, std::memory_order_release);
 }
 
-std::uint64_t BlackBox::hash(const flow::FlowKey& key) {
-    static constexpr flow::HashKey kKnown = flow::HashKey::from_seed(1);
-    return flow::hash_flow(key, kKnown) | 1;  // 0 is a free place.
+std::uint64_t BlackBox::hash(const flow::FlowKey& key) const {
+    return flow::hash_flow(key, secret_) | 1;  // 0 is a free place.
 }
 
-void BlackBox::note_edited(const flow::FlowKey& key) {
+bool BlackBox::note_edited(const flow::FlowKey& key) {
     const std::uint64_t wanted = hash(key);
     for (std::size_t i = 0; i < kProbesMax; ++i) {
         std::uint64_t there = 0;
         std::atomic<std::uint64_t>& place = shared_->edited[(wanted + i) % kEditedMax];
         if (place.compare_exchange_strong(there, wanted) || there == wanted) {
-            return;
+            return true;
         }
     }
-    // Full around here: after a fault that connection isn't reset, and its ends find out.
+    const std::size_t first = wanted % kEditedMax;
+    shared_->crowded[first / 64].fetch_or(std::uint64_t{1} << first % 64);
+    return false;
 }
 
 void BlackBox::forget_edited(const flow::FlowKey& key) {
@@ -114,7 +115,8 @@ bool BlackBox::is_edited(const flow::FlowKey& key) const {
             return true;
         }
     }
-    return false;
+    const std::size_t first = wanted % kEditedMax;
+    return (shared_->crowded[first / 64].load() >> first % 64 & 1U) != 0;
 }
 
 void BlackBox::note_fault(const Fault& fault) {
@@ -130,6 +132,7 @@ void BlackBox::note_fault(const Fault& fault) {
 
 void BlackBox::begin() {
     shared_->open.store(0);
+    shared_->generation.fetch_add(1);
     shared_->has_fault.store(0);
     for (Ring& each : rings_) {
         each.count.store(0);

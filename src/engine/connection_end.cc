@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/black_box.h"
 #include "engine/worker.h"
 #include "wire/build.h"
 
@@ -175,9 +174,7 @@ void Worker::release_listener(flow::Connection& connection) {
     if (connection.listener == flow::kNoIndex) {
         return;
     }
-    if (options_.black_box != nullptr && listeners_->at(connection.listener).edited) {
-        options_.black_box->forget_edited(connection.key);
-    }
+    untie(connection, listeners_->at(connection.listener));
     for (const stream::StreamBuffer& buffer : listeners_->at(connection.listener).buffers) {
         if (buffer.known_behind_hole() != 0) {
             summary_.count_event(Event::StreamUnread);

@@ -3,7 +3,6 @@
 // Tested by: worker_test.cc
 #include <algorithm>
 
-#include "engine/black_box.h"
 #include "engine/worker.h"
 #include "wire/segment.h"
 
@@ -188,9 +187,7 @@ int Worker::stream_edit(std::uint32_t half, double at, std::uint32_t erase,
     if (!lane.outlet.edit(offset, erase, as_bytes(insert), tcp.edits_max)) {
         return HAKA_NO_STREAM_MEMORY;
     }
-    if (!listener.edited && options_.black_box != nullptr) {
-        options_.black_box->note_edited(connection.key);
-    }
+    tie(connection, listener);
     listener.edited = true;
     other_edited_ = other_edited_ || other;
     listeners_->follow_edit(listener, half,

@@ -1,8 +1,16 @@
 #include "engine/journal.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace haka::engine {
+namespace {
+
+// A buffer is kept that is no larger than this, or than so many times what was last in one.
+constexpr std::size_t kRoomKept = std::size_t{1} << 20;
+constexpr std::size_t kRoomFactor = 8;
+
+}  // namespace
 
 void Journal::stage(RecordHead head, std::string_view first, std::string_view second) {
     head.size = static_cast<std::uint32_t>(first.size() + second.size());
@@ -52,6 +60,10 @@ void Journal::take(std::vector<std::uint8_t>& out) {
     out.clear();
     const std::lock_guard lock(mutex_);
     out.swap(committed_);
+    // One that was large once, when nobody wrote for a while, goes back to the system.
+    if (committed_.capacity() > std::max(kRoomKept, out.size() * kRoomFactor)) {
+        committed_ = {};
+    }
 }
 
 std::size_t Journal::committed_bytes() {

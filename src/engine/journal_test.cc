@@ -110,6 +110,19 @@ TEST(JournalTest, TakeReplacesWhatItIsGiven) {
 }
 
 // Two records a packet, each carrying its number: whoever reads sees both or none.
+TEST(JournalTest, GivesBackWhatOneLargeTakeNeeded) {
+    constexpr std::size_t kLarge = std::size_t{4} << 20;
+    Journal journal;
+    std::vector<std::uint8_t> taken;
+    for (const std::size_t size : {kLarge, std::size_t{10}, std::size_t{10}, std::size_t{10}}) {
+        journal.stage({.kind = RecordKind::Print}, std::string(size, 'x'));
+        journal.commit();
+        journal.take(taken);
+        EXPECT_GE(taken.size(), size);
+    }
+    EXPECT_LT(taken.capacity(), kLarge);
+}
+
 TEST(JournalTest, ShowsWholePacketsToAnotherThread) {
     constexpr std::uint64_t kPackets = 2000;
     Journal journal;

@@ -52,6 +52,7 @@ struct Listener {
     std::array<bool, 2> undecided{};
     std::array<bool, 2> undecided_queued{};  // Its timer runs.
     bool edited = false;                     // A rule changed a stream, ever.
+    bool tied = false;                       // Shaper::Exit::tie
     bool bypassed = false;  // No rule looks any more; what was edited is still translated.
 };
 

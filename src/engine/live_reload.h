@@ -29,7 +29,9 @@ public:
 
     // The workers must outlive this. Loading may take `patience`.
     LiveReload(std::span<const std::unique_ptr<LiveWorker>> workers, Clock::duration patience)
-        : workers_(workers), patience_(patience) {}
+        : workers_(workers),
+          patience_(patience),
+          generation_(workers.front()->worker().generation()) {}
     ~LiveReload();
     LiveReload(const LiveReload&) = delete;
     LiveReload& operator=(const LiveReload&) = delete;
@@ -53,7 +55,7 @@ private:
     Clock::duration patience_;
     std::shared_ptr<Loading> loading_;  // Null: nothing is being loaded.
     Clock::time_point since_;
-    std::uint32_t generation_ = 1;
+    std::uint32_t generation_;
     bool again_ = false;
     bool hangs_ = false;
 };

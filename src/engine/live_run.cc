@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fmt/format.h>
 
+#include <sys/stat.h>
+
 #include "capture/nfqueue.h"
 #include "capture/packet_pair.h"
 #include "engine/black_box.h"
@@ -56,6 +58,15 @@ std::string name_of(const RunOptions& options) {
                : fmt::format("{} and {}", options.live.interface, options.live.peer);
 }
 
+// Of what has that name.
+std::pair<std::uint64_t, std::uint64_t> file_at(const std::string& path) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) {
+        return {};
+    }
+    return {status.st_dev, status.st_ino};
+}
+
 }  // namespace
 
 LiveRun::LiveRun(const RunOptions& options, const Sinks& sinks, const StopFlag& stop)
@@ -105,6 +116,7 @@ std::string LiveRun::open_parts() {
         workers_.push_back(std::make_unique<LiveWorker>(std::move(parts[i])));
     }
     watch_.emplace(std::move(watched), adapted.settings.lua);
+    reload_figures_.generation = workers_.front()->worker().generation();
     reload_.emplace(
         workers_, std::chrono::nanoseconds((adapted.settings.lua.rule_timeout * kLoadPatience).ns));
     return {};
@@ -112,20 +124,9 @@ std::string LiveRun::open_parts() {
 
 std::string LiveRun::open_files() {
     if (!options_.output.empty()) {
-        // Another file after each restart: what was written before stays.
-        const std::filesystem::path path(options_.output);
-        const std::string name =
-            options_.restarts == 0
-                ? options_.output
-                : (path.parent_path() / fmt::format("{}-{}{}", path.stem().string(),
-                                                    options_.restarts, path.extension().string()))
-                      .string();
-        auto writer = capture::FileWriter::open(name);
-        if (writer.writer == nullptr) {
-            return writer.error;
+        if (std::string error = open_capture(); !error.empty()) {
+            return error;
         }
-        writer_ = std::move(writer.writer);
-        writer_->describe(interfaces_);
     }
     if (!options_.eve.empty() && options_.eve != "-") {
         const auto start = options_.restarts == 0 ? capture::FileSink::Start::Empty
@@ -142,6 +143,28 @@ std::string LiveRun::open_files() {
             return &interfaces_[std::min<std::size_t>(index, interfaces_.size() - 1)];
         },
         writer_.get(), eve_.get());
+    return {};
+}
+
+// Another file after each restart: what was written before stays.
+std::string LiveRun::capture_name() const {
+    if (options_.restarts == 0 || options_.output == "-") {
+        return options_.output;
+    }
+    const std::filesystem::path path(options_.output);
+    return (path.parent_path() / fmt::format("{}-{}{}", path.stem().string(), options_.restarts,
+                                             path.extension().string()))
+        .string();
+}
+
+std::string LiveRun::open_capture() {
+    auto opened = capture::FileWriter::open(capture_name());
+    if (opened.writer == nullptr) {
+        return opened.error;
+    }
+    writer_ = std::move(opened.writer);
+    writer_->describe(interfaces_);
+    capture_file_ = file_at(capture_name());
     return {};
 }
 
@@ -234,8 +257,8 @@ void LiveRun::write_records() {
             sinks_.flush();
         }
     }
-    if (!merger_->problem().empty()) {
-        tell_once(told_problem_, fmt::format("{}; traffic goes on", merger_->problem()));
+    if (const std::string news = merger_->take_news(); !news.empty()) {
+        tell(fmt::format("{}; traffic goes on", news));
     }
 }
 
@@ -282,6 +305,26 @@ void LiveRun::reopen_files() {
             tell(error);
         }
     }
+    reopen_capture();
+    reopen_eve();
+}
+
+// Only after it was moved away: else it would begin anew, and what is in it be lost.
+void LiveRun::reopen_capture() {
+    if (writer_ == nullptr || options_.output == "-" || file_at(capture_name()) == capture_file_) {
+        return;
+    }
+    (void)writer_->flush();
+    std::unique_ptr<capture::FileWriter> old = std::exchange(writer_, nullptr);
+    if (const std::string error = open_capture(); !error.empty()) {
+        writer_ = std::move(old);
+        tell(fmt::format("{}; the old file is written on", error));
+        return;
+    }
+    merger_->set_writer(writer_.get());
+}
+
+void LiveRun::reopen_eve() {
     if (eve_ == nullptr) {
         return;
     }
@@ -293,7 +336,6 @@ void LiveRun::reopen_files() {
     }
     eve_ = std::move(opened.sink);
     merger_->set_eve(eve_.get());
-    told_problem_ = told_problem_ && merger_->problem().empty();
 }
 
 void LiveRun::finish() {

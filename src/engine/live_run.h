@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "capture/file_sink.h"
@@ -50,9 +51,12 @@ public:
 
 private:
     using Clock = RuleWatch::Clock;
+    using FileId = std::pair<std::uint64_t, std::uint64_t>;  // Device and number; 0, 0: none.
 
     [[nodiscard]] std::string open_parts();
     [[nodiscard]] std::string open_files();
+    [[nodiscard]] std::string capture_name() const;
+    [[nodiscard]] std::string open_capture();
     void turn();
     void write_records();
     void tell(const std::string& line);
@@ -61,6 +65,8 @@ private:
     void abandon(const RuleWatch::Hang& hung);
     void stop_workers();
     void reopen_files();
+    void reopen_capture();
+    void reopen_eve();
     // live_run_reload.cc
     void ask_for_reload();
     void look_at_reload();
@@ -77,6 +83,7 @@ private:
     std::vector<std::unique_ptr<LiveWorker>> workers_;
     std::vector<std::thread> threads_;
     std::unique_ptr<capture::FileWriter> writer_;
+    FileId capture_file_;  // That it writes.
     std::unique_ptr<capture::FileSink> eve_;
     std::unique_ptr<Merger> merger_;
     std::optional<RuleWatch> watch_;
@@ -95,7 +102,6 @@ private:
     int reopened_ = 0;
     int reloaded_ = 0;
     bool told_lost_ = false;
-    bool told_problem_ = false;
     RunOutcome outcome_;
 };
 

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "engine/black_box.h"
 #include "engine/live_run.h"
 
 namespace haka::engine {
@@ -62,6 +63,9 @@ void LiveRun::look_at_reload() {
              ? fmt::format("policy {} reloaded: generation {}", options_.policy, result->generation)
              : fmt::format("the policy could not be reloaded, generation {} goes on: {}",
                            result->generation, result->error));
+    if (options_.black_box != nullptr) {
+        options_.black_box->note_generation(result->generation);
+    }
     {
         const std::lock_guard lock(reload_mutex_);
         reload_figures_.generation = result->generation;

@@ -147,9 +147,10 @@ void LiveWorker::hand_over() {
         journal_.take(handed_);
         is_handed_.store(true, std::memory_order_release);
     } else if (size > records_bytes_max_) {
-        journal_.take(thrown_away_);
+        std::vector<std::uint8_t> thrown_away;
+        journal_.take(thrown_away);
         std::uint64_t count = 0;
-        for (RecordReader record(thrown_away_); !record.done(); record.next()) {
+        for (RecordReader record(thrown_away); !record.done(); record.next()) {
             count += 1;
         }
         records_lost_.add(count);

@@ -86,7 +86,6 @@ private:
     Journal journal_;
     Instant looked_{INT64_MIN};
     Instant passed_{INT64_MIN};  // When timers were last looked at.
-    std::vector<std::uint8_t> thrown_away_;
     capture::Count batches_;
     capture::Count records_lost_;
     std::atomic<bool> stop_{false};

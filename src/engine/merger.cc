@@ -138,9 +138,11 @@ void Merger::write_eve(std::string_view line) {
     fail(fmt::format("{}: {}", options_->eve, eve_->error()));
 }
 
-void Merger::fail(std::string problem) {
-    if (problem_.empty()) {
-        problem_ = std::move(problem);
+void Merger::fail(const std::string& problem) {
+    for (std::string* const text : {&problem_, &news_}) {
+        if (text->find(problem) == std::string::npos) {
+            *text += text->empty() ? problem : "; " + problem;
+        }
     }
 }
 
@@ -156,6 +158,11 @@ void Merger::finish() {
 void Merger::set_eve(capture::FileSink* eve) {
     eve_ = eve;
     eve_failed_ = false;
+}
+
+void Merger::set_writer(capture::FileWriter* writer) {
+    writer_ = writer;
+    writer_failed_ = false;
 }
 
 void Merger::flush() {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "capture/file_sink.h"
@@ -31,13 +32,16 @@ public:
     void write(ByteView records);  // Of one worker alone.
     // Hands to the system what lies in buffers.
     void flush();
-    // EVE lines go to `eve` from now on.
+    // EVE lines, packets go there from now on.
     void set_eve(capture::FileSink* eve);
+    void set_writer(capture::FileWriter* writer);
     // What the limiter still holds back, then everything out of the buffers.
     void finish();
 
-    // The first thing that could not be written, as a line; empty: none.
+    // What could not be written, each thing once, as a line; empty: nothing.
     [[nodiscard]] const std::string& problem() const { return problem_; }
+    // The newest of it; empty: nothing since the last call.
+    [[nodiscard]] std::string take_news() { return std::exchange(news_, {}); }
     // Packets and EVE lines that its file didn't take, the first one included.
     [[nodiscard]] std::uint64_t unwritten() const { return unwritten_; }
     [[nodiscard]] bool has_written_text() const { return has_written_text_; }
@@ -49,7 +53,7 @@ private:
     void text(const std::function<bool(std::string_view)>& sink, std::string_view text,
               const char* name);
     void write_eve(std::string_view line);
-    void fail(std::string problem);
+    void fail(const std::string& problem);
 
     const Sinks* sinks_;
     const RunOptions* options_;
@@ -62,6 +66,7 @@ private:
     std::vector<std::vector<std::uint8_t>> taken_;
     std::string line_;
     std::string problem_;
+    std::string news_;
     std::uint64_t unwritten_ = 0;
     bool writer_failed_ = false;
     bool eve_failed_ = false;

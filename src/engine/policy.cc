@@ -14,8 +14,10 @@ using script::Hook;
 // Keeps what a policy says while it loads, and refuses what needs packets: there are none.
 class LoadingHost final : public script::Host {
 public:
-    LoadingHost(const WorkerOptions& options, Journal& journal)
-        : options_(options), journal_(journal) {}
+    LoadingHost(const WorkerOptions& options, Journal& journal, std::uint32_t generation)
+        : options_(options), journal_(journal) {
+        where_.generation = generation;
+    }
 
     bool log(report::LogLevel level, std::string_view module, std::string_view text) override {
         std::string line;
@@ -35,10 +37,10 @@ public:
         std::string text;
         std::string eve;
         if (options_.shows_alerts) {
-            report::append_alert(text, alert, {}, options_.out_style);
+            report::append_alert(text, alert, where_, options_.out_style);
         }
         if (options_.writes_eve) {
-            report::append_alert(eve, alert, {}, report::EveOptions{});
+            report::append_alert(eve, alert, where_, report::EveOptions{});
         }
         return stage(RecordKind::Alert, text, eve) ? alert.reference : 0;
     }
@@ -98,15 +100,18 @@ private:
 
     const WorkerOptions& options_;
     Journal& journal_;
+    report::Where where_;  // No packet: only whose alert it is.
     std::uint64_t alerts_ = 0;
 };
 
 }  // namespace
 
-Policy::Loaded Policy::load(const WorkerOptions& options, haka_packet* packets) {
+Policy::Loaded Policy::load(const WorkerOptions& options, haka_packet* packets,
+                            std::uint32_t generation) {
     auto policy = std::make_unique<Policy>();
     Journal journal;
-    policy->loading_host = std::make_unique<LoadingHost>(options, journal);
+    policy->generation = generation;
+    policy->loading_host = std::make_unique<LoadingHost>(options, journal, generation);
     policy->context.packets = packets;
     policy->context.connection = HAKA_NONE;
     auto loaded = script::Script::load(options.script, *policy->loading_host, policy->context);
@@ -140,12 +145,16 @@ Policy::Loaded Policy::load(const WorkerOptions& options, haka_packet* packets) 
 
 void add_counts(const Policy& policy, report::Summary& summary) {
     const auto& rules = policy.script->rules();
-    for (std::size_t i = 0; i < policy.drops_by_rule.size(); ++i) {
+    for (std::size_t i = 0; i < rules.size(); ++i) {
         if (policy.drops_by_rule[i] != 0) {
-            summary.drops_by_rule[i == 0 ? "(engine)" : rules[i].name] += policy.drops_by_rule[i];
+            report::of_rule(summary.drops_by_rule, i == 0 ? "(engine)" : rules[i].name) +=
+                policy.drops_by_rule[i];
+        }
+        if (rules[i].errors != 0) {
+            report::of_rule(summary.errors_by_rule, rules[i].name) += rules[i].errors;
         }
         if (policy.rule_times[i].calls != 0) {
-            summary.lua_time[rules[i].name] += policy.rule_times[i];
+            report::of_rule(summary.lua_time, rules[i].name) += policy.rule_times[i];
         }
     }
 }

@@ -28,7 +28,8 @@ struct Policy {
     };
     // In any thread: nothing of the worker is touched. `packets` is the worker's array of slots,
     // which Lua keeps the address of.
-    [[nodiscard]] static Loaded load(const WorkerOptions& options, haka_packet* packets);
+    [[nodiscard]] static Loaded load(const WorkerOptions& options, haka_packet* packets,
+                                     std::uint32_t generation);
 
     Policy() = default;
     ~Policy() = default;
@@ -54,7 +55,7 @@ struct Policy {
     std::vector<std::uint8_t> loading_journal;
 };
 
-// Adds what its rules dropped, and how long they ran, to `summary`.
+// Adds what its rules dropped, the errors they raised and how long they ran to `summary`.
 void add_counts(const Policy& policy, report::Summary& summary);
 
 }  // namespace haka::engine

@@ -155,7 +155,7 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     const bool ours = outlet.told_ack() > outlet.acked_input() && outlet.told_ack() < half.sent_end;
     output::Numbers numbers(item.headers, item.frame.data);
     numbers.set_ack(to_seq(half.isn, ack) + (fin ? 1 : 0));
-    outlet.tell(ack, edge);
+    tell_sender(scene, lane, ack, edge);
     half.window_end = std::max(half.window_end, outlet.told_edge());
     const bool shifted_only = output >= outlet.acked() && outlet.map().empty() &&
                               outlet.sent() == outlet.end() &&
@@ -270,6 +270,15 @@ void Shaper::drop_idle_lane(Listener& listener, bool of_client) {
         lane->carried == lane->input->end() &&
         lane->outlet.told_edge() <= lane->outlet.window_end()) {
         lane.reset();
+    }
+}
+
+// What is acknowledged here before its receiver has it is ours to deliver.
+void Shaper::tell_sender(const Scene& scene, Lane& lane, std::uint64_t ack,
+                         std::uint64_t edge) const {
+    lane.outlet.tell(ack, edge);
+    if (live() && lane.outlet.told_ack() > lane.outlet.acked_input()) {
+        exit_->tie(scene.connection, *scene.listener);
     }
 }
 

@@ -31,6 +31,8 @@ public:
     public:
         virtual ~Exit() = default;
         virtual bool let_out(Item& item, flow::Connection* connection) = 0;
+        // Its ends can't go on without this process: they were told what only it can keep.
+        virtual void tie(const flow::Connection& connection, Listener& listener) = 0;
     };
 
     Shaper(const TcpSettings& settings, stream::Mode mode, stream::StreamMemory& memory, Exit& exit)
@@ -124,6 +126,7 @@ private:
     bool send_covered(Scene& scene, Lane& lane, Item* item);
     bool send_carriers(Scene& scene, Lane& lane, Item* item);
     static void drop_idle_lane(Listener& listener, bool of_client);
+    void tell_sender(const Scene& scene, Lane& lane, std::uint64_t ack, std::uint64_t edge) const;
 
     // shaper_send.cc: what is made here
     struct Stretch {

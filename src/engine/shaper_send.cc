@@ -269,7 +269,7 @@ bool Shaper::send_bare_ack(Scene& scene, const Lane& lane) {
 
 // The sender of the packet at hand is going to hear that everything below `ack` has come.
 void Shaper::tell(const Scene& scene, Lane& lane, std::uint64_t ack) const {
-    lane.outlet.tell(ack, lane.outlet.told_edge());
+    tell_sender(scene, lane, ack, lane.outlet.told_edge());
     lane.outlet.tell(ack, edge_for(lane));
     Half& half = scene.connection.half(scene.from_client);
     half.window_end = std::max(half.window_end, lane.outlet.told_edge());

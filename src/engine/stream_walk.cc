@@ -104,6 +104,8 @@ void Worker::leave(Item& item, flow::Connection& connection, const wire::Segment
     if (complete && connection.state == flow::State::TimeWait && !listener.edited &&
         listener.lanes[0] == nullptr && listener.lanes[1] == nullptr) {
         release_listener(connection);
+    } else if (complete && connection.state == flow::State::TimeWait) {
+        untie(connection, listener);
     }
 }
 

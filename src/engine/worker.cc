@@ -21,6 +21,9 @@ Worker::Worker(const WorkerOptions& options)
       slots_(options.settings.lua.packets_max),
       shaper_(options_.settings.tcp, options.mode, stream_memory_, *this),
       http_(options_.settings, stream_memory_, *this) {
+    if (options.black_box != nullptr && options.black_box->generation() != 0) {
+        generation_.store(options.black_box->generation() - 1);
+    }
     eve_options_.ipv6 = options.settings.eve_ipv6_compress ? report::Ipv6Form::Compressed
                                                            : report::Ipv6Form::Expanded;
 }

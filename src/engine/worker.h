@@ -279,6 +279,8 @@ private:
 
     // departure.cc
     bool let_out(Item& item, flow::Connection* connection) override;
+    void tie(const flow::Connection& connection, Listener& listener) override;
+    void untie(const flow::Connection& connection, Listener& listener);
     void depart(Item& item, flow::Connection* connection);
     void depart_fragments(Item& joined, flow::Connection* connection);
     void run_down_hooks(Item& item, flow::Connection* connection);
@@ -421,7 +423,7 @@ private:
     std::string eve_text_;
     std::atomic<std::uint64_t> packet_at_work_{0};
     std::atomic<clockid_t> thread_clock_{CLOCK_MONOTONIC};
-    std::atomic<std::uint32_t> generation_{1};
+    std::atomic<std::uint32_t> generation_{0};
     std::atomic<Policy*> watched_{nullptr};
     std::mutex retired_mutex_;
     std::vector<std::unique_ptr<Policy>> retired_;

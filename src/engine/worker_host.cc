@@ -64,7 +64,7 @@ std::uint64_t Worker::alert(report::Alert& alert) {
     if (rule != 0) {
         alert.rule = script_->rules()[rule].name;
         if (!alert.is_update) {
-            summary_.alerts_by_rule[alert.rule] += 1;
+            report::of_rule(summary_.alerts_by_rule, alert.rule) += 1;
         }
     }
     report::Where where;

@@ -12,7 +12,7 @@ namespace haka::engine {
 using script::Hook;
 
 Policy::Loaded Worker::prepare() const {
-    return Policy::load(options_, slots_.data());
+    return Policy::load(options_, slots_.data(), generation() + 1);
 }
 
 // Nullptr: it has been retired.
@@ -73,6 +73,7 @@ void Worker::install(std::unique_ptr<Policy> policy) {
     policy->script->serve(*this);
     policy->loading_host.reset();
     policy->context.connections = script_connections_.data();
+    generation_.store(policy->generation, std::memory_order_relaxed);
     policies_.push_back(std::move(policy));
     use(newest());
 }
@@ -87,8 +88,6 @@ void Worker::reload(std::unique_ptr<Policy> policy, Instant now, Journal& journa
         journal.stage(head, record.first(), record.second());
     }
     policy->loading_journal.clear();
-    policy->generation = generation() + 1;
-    generation_.store(policy->generation, std::memory_order_relaxed);
     newest().deadline = now + options_.settings.policy.generation_deadline;
     install(std::move(policy));
     let_go_of_policies();
@@ -278,6 +277,26 @@ void Worker::hear_first(const flow::Connection& connection, const stream::Judgem
     if (connection.packets.at(mine) == 1 && listener.lanes.at(mine) == nullptr &&
         !buffer.owns_memory() && judgement.offset > buffer.end()) {
         buffer.begin_at(judgement.offset);
+    }
+}
+
+// For the worker process that comes after this one, should this one fail.
+void Worker::tie(const flow::Connection& connection, Listener& listener) {
+    if (options_.black_box == nullptr || listener.tied ||
+        connection.state >= flow::State::TimeWait) {
+        return;
+    }
+    listener.tied = true;
+    if (!options_.black_box->note_edited(connection.key)) {
+        summary_.count_event(Event::TcpEditUnlisted);
+    }
+}
+
+// It has ended: what its ends may still repeat, they need no answer to.
+void Worker::untie(const flow::Connection& connection, Listener& listener) {
+    if (listener.tied) {
+        listener.tied = false;
+        options_.black_box->forget_edited(connection.key);
     }
 }
 

@@ -263,6 +263,36 @@ TEST_F(WorkerPolicyTest, AnEditedConnectionThatAFaultLostIsReset) {
     EXPECT_EQ(walk({packets[5]}).packets.size(), 1U);  // What it says is answered exactly.
 }
 
+TEST_F(WorkerPolicyTest, AnEditedConnectionThatHasEndedIsForgotten) {
+    BlackBox box(1, 1);
+    options_.black_box = &box;
+    options_.mode = stream::Mode::Live;
+    load(R"(haka.rule{ hooks = { "tcp-connection-up" },
+                       eval = function (self, pkt) pkt.stream:replace(1, "A") end })");
+    const auto packets = test::whole_connection(4001);
+    const test::Bytes& bytes = packets[0].bytes;
+    const auto key =
+        flow::make_flow_key(wire::find_headers(LinkType::Ethernet, bytes), bytes.data()).key;
+    (void)walk(some(packets, 0, 5));
+    EXPECT_TRUE(box.is_edited(key));
+    (void)walk(some(packets, 5, packets.size()));
+    EXPECT_FALSE(box.is_edited(key));
+}
+
+TEST_F(WorkerPolicyTest, SoIsOneWhoseHeldBytesWereAcknowledged) {
+    BlackBox box(1, 1);
+    options_.black_box = &box;
+    options_.mode = stream::Mode::Live;
+    load(R"(haka.rule{ hooks = { "tcp-connection-up" }, streamed = true,
+                       eval = function (self, pkt) pkt.stream:wait(10000) end })");
+    const auto packets = test::whole_connection(4001);
+    (void)walk(some(packets, 0, 4));
+    options_.restarted_at = Instant{};
+    load("");
+    (void)walk({packets[4]});
+    EXPECT_EQ(counted(Event::TcpEditLost), 1U);
+}
+
 TEST_F(WorkerPolicyTest, AfterARestartConnectionsAreTakenUpForAWhile) {
     options_.mode = stream::Mode::Live;
     options_.restarted_at = Instant{};
@@ -283,6 +313,19 @@ TEST_F(WorkerPolicyTest, CountsOfRetiredPoliciesStay) {
     (void)reload(kDrops);
     (void)walk({test::whole_connection(4002)[0]});
     EXPECT_EQ(worker_->summary().drops_by_rule.at("no"), 2U);
+}
+
+TEST_F(WorkerPolicyTest, ErrorsAndTimesOfRetiredPoliciesStay) {
+    options_.script.profile = true;
+    constexpr std::string_view kFails = R"(
+        haka.rule{ name = "good", hooks = { "tcp-up" }, eval = function () end }
+        haka.rule{ name = "bad", hooks = { "tcp-up" }, eval = function () error("bad") end })";
+    load(kFails);
+    (void)walk({test::whole_connection(4001)[0]});
+    (void)reload(kFails);
+    (void)walk({test::whole_connection(4002)[0]});
+    EXPECT_EQ(worker_->summary().errors_by_rule.at("bad"), 2U);
+    EXPECT_EQ(worker_->summary().lua_time.at("good").calls, 2U);
 }
 
 }  // namespace

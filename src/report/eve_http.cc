@@ -77,6 +77,9 @@ void append_http(std::string& out, const HttpExchange& exchange, const Where& wh
     }
     json.number("length", exchange.bytes);
     json.end_object();
+    json.begin_object("haka");
+    json.number("generation", where.generation);
+    json.end_object();
     json.end_object();
     out += '\n';
 }

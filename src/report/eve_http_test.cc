@@ -17,13 +17,13 @@ TEST(EveHttpTest, NamesFieldsAsSuricataDoes) {
               "\"tx_id\":3,\"http\":{\"hostname\":\"x\",\"http_port\":81,\"url\":\"/a\","
               "\"http_user_agent\":\"u\",\"http_content_type\":\"a/b\",\"http_refer\":\"r\","
               "\"http_method\":\"GET\",\"protocol\":\"HTTP/1.1\",\"status\":301,"
-              "\"redirect\":\"/b\",\"length\":7}}\n");
+              "\"redirect\":\"/b\",\"length\":7},\"haka\":{\"generation\":1}}\n");
 }
 
 TEST(EveHttpTest, LeavesOutWhatIsNotThere) {
     EXPECT_EQ(line_of("GET / HTTP/1.0\r\n\r\n", ""),
               "\"tx_id\":3,\"http\":{\"url\":\"/\",\"http_method\":\"GET\","
-              "\"protocol\":\"HTTP/1.0\",\"length\":7}}\n");
+              "\"protocol\":\"HTTP/1.0\",\"length\":7},\"haka\":{\"generation\":1}}\n");
     EXPECT_NE(line_of("GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n", "").find("\"hostname\":\"[::1]\""),
               std::string::npos);
 }

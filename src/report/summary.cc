@@ -197,9 +197,10 @@ void add_each(Counts& to, const Counts& from) {
     }
 }
 
-void add_rules(RuleCounts& to, const RuleCounts& from) {
+template <typename Count>
+void add_rules(ByRule<Count>& to, const ByRule<Count>& from) {
     for (const auto& [rule, count] : from) {
-        to[rule] += count;
+        of_rule(to, rule) += count;
     }
 }
 
@@ -224,6 +225,7 @@ Summary& Summary::operator+=(const Summary& other) {
     add_rules(drops_by_rule, other.drops_by_rule);
     add_each(events, other.events);
     add_rules(alerts_by_rule, other.alerts_by_rule);
+    add_rules(errors_by_rule, other.errors_by_rule);
     connections += other.connections;
     add_each(connections_ended, other.connections_ended);
     connections_open += other.connections_open;
@@ -232,9 +234,7 @@ Summary& Summary::operator+=(const Summary& other) {
     stream_gaps += other.stream_gaps;
     checksum_errors += other.checksum_errors;
     malformed_frames += other.malformed_frames;
-    for (const auto& [rule, time] : other.lua_time) {
-        lua_time[rule] += time;
-    }
+    add_rules(lua_time, other.lua_time);
     wall_seconds = std::max(wall_seconds, other.wall_seconds);
     cpu_seconds += other.cpu_seconds;
     return *this;

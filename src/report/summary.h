@@ -19,8 +19,18 @@ namespace haka::report {
 
 constexpr std::size_t kEndReasonCount = static_cast<std::size_t>(flow::EndReason::EndOfInput) + 1;
 
-// Counts by a rule's name. Names come from the policy.
-using RuleCounts = std::map<std::string, std::uint64_t, std::less<>>;
+// Counts by a rule's name. Names come from the policy, and each reload may bring others.
+template <typename Count>
+using ByRule = std::map<std::string, Count, std::less<>>;
+using RuleCounts = ByRule<std::uint64_t>;
+constexpr std::size_t kRuleNamesMax = 4096;  // The rest is counted under kOtherRules.
+constexpr const char* kOtherRules = "(other rules)";
+
+template <typename Count>
+Count& of_rule(ByRule<Count>& counts, const std::string& name) {
+    return counts.size() < kRuleNamesMax || counts.contains(name) ? counts[name]
+                                                                  : counts[kOtherRules];
+}
 
 // Upper bounds of the classes that calls of a rule fall into by their time; one more class is for
 // what took longer.
@@ -75,6 +85,7 @@ struct Summary {
     RuleCounts drops_by_rule;
     std::array<std::uint64_t, kEventCount> events{};
     RuleCounts alerts_by_rule;
+    RuleCounts errors_by_rule;
 
     std::uint64_t connections = 0;  // All that were seen to begin.
     std::array<std::uint64_t, kEndReasonCount> connections_ended{};
@@ -86,7 +97,7 @@ struct Summary {
     std::uint64_t checksum_errors = 0;
     std::uint64_t malformed_frames = 0;
 
-    std::map<std::string, RuleTime, std::less<>> lua_time;  // Only with --profile.
+    ByRule<RuleTime> lua_time;  // Only with --profile.
 
     double wall_seconds = 0;  // The longest of the parts that were added.
     double cpu_seconds = 0;
