@@ -42,7 +42,8 @@ CONFIGURE := cmake --log-level=WARNING -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccac
 CTEST := ctest --output-on-failure -j $(JOBS)
 OUR_CODE := find src fuzz bench tests \( -name '*.h' -o -name '*.cc' \) -print0
 
-.PHONY: help setup setup-test run build test test-debug test-release tsan live soak proof bench bench-live fuzz fuzz-long fuzzers check \
+.PHONY: help setup setup-test run build test test-debug test-release tsan live soak proof bench bench-live bench-lossy fuzz fuzz-long fuzzers \
+    check \
     check-format check-layers check-headers check-tidy install clean
 
 help:
@@ -55,6 +56,7 @@ help:
 	@echo "make bench-live what the engine costs between two kernels (root)"
 	@echo "make fuzz       every fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS); make fuzz-long: an hour each"
 	@echo "make soak       MINUTES=$(MINUTES) of edited load between real kernels, memory watched (root)"
+	@echo "make bench-lossy goodput of edited streams over bad paths (root)"
 	@echo "make live       100 MB each way between real kernels, edited, over bad paths (root)"
 	@echo "make install    to PREFIX=$(PREFIX), below DESTDIR"
 	@echo "make setup      only installs the Debian packages that a build needs"
@@ -134,6 +136,13 @@ bench-live: setup
 	@cmake --build $(RELEASE) -j $(JOBS) --target haka bare_live
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; for source in pair queue; do \
 	    $$as_root bench/live.py --source $$source $(RELEASE)/haka $(RELEASE)/bench/bare_live; done
+
+bench-lossy: setup
+	@tools/install-packages.sh $(LIVE_PACKAGES)
+	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
+	@cmake --build $(RELEASE) -j $(JOBS) --target live_bridge
+	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	    $$as_root bench/lossy.py $(RELEASE)/tests/live_bridge
 
 fuzzers: setup
 	@tools/install-packages.sh $(FUZZ_PACKAGES)

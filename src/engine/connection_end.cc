@@ -111,6 +111,25 @@ void Worker::retransmit(Instant now) {
     order_ = order;
 }
 
+// What waited for the rest of the batch.
+void Worker::end_bundles() {
+    for (const Shaper::Waiting& waiting : shaper_.take_bundles()) {
+        flow::Connection& connection = table_.at(waiting.index);
+        if (connection.id != waiting.id || connection.listener == flow::kNoIndex || fatal_) {
+            continue;
+        }
+        if (resume(connection)) {
+            (void)shaper_.end_bundle(connection, listeners_->at(connection.listener),
+                                     waiting.of_client, now_);
+        }
+        connection_ = nullptr;
+        if (!to_send_.empty() || !resets_.empty()) {
+            send_pending();
+        }
+        journal_->commit();
+    }
+}
+
 // Tells the connection's end once; a remnant (TIME_WAIT, tombstone) may stay in the table.
 void Worker::end(flow::Connection& connection, EndReason reason, Item* item) {
     if (connection.ended) {

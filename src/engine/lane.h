@@ -2,6 +2,7 @@
 // back, edited, or shifted by an earlier edit.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "output/head.h"
 #include "stream/outlet.h"
 #include "stream/recovery.h"
+#include "stream/resent.h"
 #include "stream/retransmit_timer.h"
 
 namespace haka::engine {
@@ -22,6 +24,20 @@ struct Carrier {
     bool at_hand = false;     // It is the packet at hand: `head` is empty.
     bool sent_again = false;  // What of it had left before has done so again.
     output::Head head;
+};
+
+// Output bytes that leave as one, whatever packets brought them: full segments first. What isn't a
+// full one may wait for the rest of the batch.
+struct Bundle {
+    std::uint64_t from = 0;  // Output offsets. Nothing: from == to and no FIN.
+    std::uint64_t to = 0;
+    bool fin = false;
+    bool push = false;
+    bool has_item = false;  // The packet at hand is among them.
+    bool listed = false;    // Among those that leave at the end of the batch.
+    output::Head head;
+
+    [[nodiscard]] bool empty() const { return from == to && !fin; }
 };
 
 // What a kept Carrier counts against the stream memory: a segment's headers and their list.
@@ -47,11 +63,15 @@ struct Lane {
     Lane(const Lane&) = delete;
     Lane& operator=(const Lane&) = delete;
 
+    // Output: everything below has left, or leaves at the end of the batch.
+    [[nodiscard]] std::uint64_t leaving() const { return std::max(bundle.to, outlet.sent()); }
+
     stream::Outlet outlet;
     stream::StreamBuffer* input;
     std::vector<Carrier> carriers;  // Ascending by where they begin.
-    std::uint64_t carried;          // Input: everything below has left, or was erased.
-    std::uint64_t carried_out;      // Output: sent() when that was so.
+    std::uint64_t carried;      // Input: everything below leaves below leaving(), or was erased.
+    std::uint64_t carried_out;  // Output: leaving() when that was so.
+    Bundle bundle;
     bool fin_sent = false;
     bool ends = false;           // Live: its sender's stream ends here, whatever still comes of it.
     bool own_fin = false;        // So a FIN has left that its sender doesn't know of ...
@@ -64,6 +84,7 @@ struct Lane {
     output::Head head;           // Of the newest packet of this direction.
     std::uint64_t promised = 0;  // Input: the sender was told that bytes below have come.
     stream::Recovery recovery;
+    stream::Resent resent;
     stream::RetransmitTimer timer;
     Instant due = kNever;
     Instant queued_at = kNever;   // The earliest place in the queue of timers.

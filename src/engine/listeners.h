@@ -31,6 +31,9 @@ struct Listener {
     const std::vector<bool>* is_readonly = nullptr;  // By cursor.
     // The newest that each end has sent, for what is sent in its name.
     std::array<std::uint32_t, 2> timestamps{};
+    // Of each end's segments the newest that left no hole before it: what an end that has all that
+    // came here would echo (RFC 7323, 4.3). The connection's own lags behind by what is under way.
+    std::array<std::uint32_t, 2> in_order_timestamps{};
     // File: a hole that the receiver has acknowledged, and how many packets the connection had
     // when it was first seen; since == 0: none.
     struct Hole {

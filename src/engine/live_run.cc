@@ -88,7 +88,9 @@ std::string LiveRun::open_parts() {
     for (std::uint32_t i = 0; i < adapted.settings.workers; ++i) {
         LiveWorker::Parts& part = parts.emplace_back();
         part.records_bytes_max = adapted.settings.live.records_bytes_max;
-        LoadedWorker loaded = load_worker(worker_options(adapted, i), stop_);
+        WorkerOptions options = worker_options(adapted, i);
+        options.walks_batches = true;
+        LoadedWorker loaded = load_worker(options, stop_);
         if (loaded.worker == nullptr) {
             outcome_.must_abandon = loaded.hangs;
             outcome_.failed = loaded.fatal;

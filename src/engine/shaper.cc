@@ -167,7 +167,8 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
         numbers.set_window(announce(outlet, half, ack, scale));
     }
     const bool tells_blocks = numbers.translate_sacks(
-        outlet, half.isn, {.ack = ack, .sent_again = lane.recovery.sent_again()});
+        outlet, half.isn,
+        {.ack = ack, .sent_again = lane.recovery.sent_again(), .resent = &lane.resent});
     item.changed = item.changed || numbers.changed();
     return news || !ours || tells_blocks || !live() || !is_plain_ack(item, segment);
 }
@@ -235,6 +236,10 @@ bool Shaper::pass_bare(Scene& scene, Item& item, Lane& lane, const Segment& segm
         live() && (segment.flags & kRst) == 0 && input < static_cast<std::int64_t>(half.sent_end);
     if (!useful && !asks) {
         return true;
+    }
+    if ((segment.flags & kRst) != 0 &&
+        !send_bundle(scene, lane, scene.from_client, BundleEnd::Leaves)) {
+        return false;
     }
     if ((segment.flags & kSyn) == 0 && input >= 0) {
         const auto offset = static_cast<std::uint64_t>(input);

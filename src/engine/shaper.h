@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/settings.h"
@@ -66,6 +67,18 @@ public:
     bool challenge(const Item& item, flow::Connection& connection, Listener* listener,
                    bool from_client, Instant now);
 
+    // Live: whether more packets of a batch follow. Less than a full segment waits for them then,
+    // and leaves behind the last one: end_bundle() for each of take_bundles().
+    void expect_more(bool more_comes) { more_comes_ = more_comes; }
+    struct Waiting {
+        std::uint64_t id = 0;  // The connection's.
+        std::uint32_t index = 0;
+        bool of_client = false;
+    };
+    [[nodiscard]] bool has_bundles() const { return !bundles_.empty(); }
+    [[nodiscard]] std::vector<Waiting> take_bundles() { return std::exchange(bundles_, {}); }
+    bool end_bundle(flow::Connection& connection, Listener& listener, bool of_client, Instant now);
+
     // Live: retransmissions that are due. Each is handed to retransmit() if it still matters.
     struct Due {
         Instant at;
@@ -90,6 +103,7 @@ private:
         bool has_timestamp = false;
         bool left = false;   // Bytes of the item's direction have left.
         bool again = false;  // They had left before, and the rest of the item waits still.
+        stream::HeldPieces::Range twice{};  // Its bytes, if their receiver has them all (input).
     };
 
     [[nodiscard]] bool live() const { return mode_ == stream::Mode::Live; }
@@ -128,20 +142,28 @@ private:
     static void drop_idle_lane(Listener& listener, bool of_client);
     void tell_sender(const Scene& scene, Lane& lane, std::uint64_t ack, std::uint64_t edge) const;
 
-    // shaper_send.cc: what is made here
     struct Stretch {
         std::uint64_t from = 0;  // Output offsets.
         std::uint64_t to = 0;
         bool fin = false;
         bool push = false;
     };
+
+    // shaper_bundle.cc: what leaves together
+    enum class BundleEnd : std::uint8_t { Leaves, Waits };
+    bool add_to_bundle(Scene& scene, Lane& lane, bool of_client, output::Head head, Stretch stretch,
+                       bool is_item);
+    bool send_bundle(Scene& scene, Lane& lane, bool of_client, BundleEnd end);
+
+    // shaper_send.cc: what is made here
     bool send_pieces(Scene& scene, Lane& lane, bool of_client, const output::Head& head,
                      Stretch stretch, bool first_is_item);
     bool send_probe(Scene& scene, Lane& lane, bool of_client, const output::Head& head,
                     bool injected);
     bool send_bare_ack(Scene& scene, const Lane& lane);
     bool answer_sender(Scene& scene, Lane& lane, const stream::Judgement& judgement);
-    bool send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest);
+    bool send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest,
+                  stream::HeldPieces::Range twice = {});
     void tell(const Scene& scene, Lane& lane, std::uint64_t ack) const;
     bool leave(Scene& scene, const output::Head& head, bool injected, flow::Connection* connection);
     bool send_own_fin(Scene& scene, Lane& lane, bool of_client);
@@ -157,6 +179,7 @@ private:
         std::uint16_t window = 0;
     };
     [[nodiscard]] static Answer answer_of(const Scene& scene, bool of_client);
+    [[nodiscard]] static std::uint32_t echo_of(const Scene& scene, bool of_client);
     [[nodiscard]] static std::uint32_t next_seq(const Scene& scene, bool of_client);
     [[nodiscard]] Answer newest_answer(const Scene& scene, bool of_client,
                                        const output::Head& head);
@@ -174,6 +197,8 @@ private:
     stream::StreamMemory* memory_;
     Exit* exit_;
     std::vector<Due> due_;  // A heap; an entry that isn't its lane's queued_at is void.
+    std::vector<Waiting> bundles_;
+    bool more_comes_ = false;
     std::vector<std::uint8_t> piece_;
     std::int64_t answered_ = -1;  // Of the packet at hand: its ACK number, an output offset.
 };

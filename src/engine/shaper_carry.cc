@@ -124,6 +124,7 @@ bool Shaper::send_again(Scene& scene, Item& item, Lane& lane, const Segment& seg
     lane.timer.sent_again();
     if (from < to || fin) {
         scene.left = true;
+        lane.resent.note({.begin = begin, .end = end}, {.begin = from, .end = to});
         if (fin == has_fin && end <= lane.carried && fits_as_is(lane, item, from, to)) {
             return let_out_as_is(scene, item, lane, from);
         }
@@ -135,8 +136,16 @@ bool Shaper::send_again(Scene& scene, Item& item, Lane& lane, const Segment& seg
                             .push = (segment.flags & kPsh) != 0 && end <= lane.carried},
                            true);
     }
-    // Its receiver has it all, and shall say so again.
+    // Its receiver has it all, and shall say so again. A block that says so must name the bytes as
+    // they were sent here (RFC 2883), and one byte asks for more than that: whether anybody is
+    // there.
     const bool ours = outlet.told_ack() > outlet.acked_input() && end <= outlet.told_ack();
+    const bool known_to_have = end <= std::max(outlet.told_ack(), outlet.acked_input());
+    if (live() && known_to_have && end - begin > 1 && half.sack_permitted &&
+        scene.connection.half(!scene.from_client).sack_permitted) {
+        scene.twice = {.begin = begin, .end = end};
+        return true;
+    }
     if (outlet.acked() == 0 || ours) {
         return true;  // So shall we.
     }
@@ -217,8 +226,9 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         if (!scene.connection.takes_data()) {
             break;  // Data before the handshake's end would be refused.
         }
+        const std::uint64_t leaving = lane.leaving();
         const std::uint64_t sendable =
-            live() ? std::min(outlet.decided(), std::max(outlet.window_end(), outlet.sent()))
+            live() ? std::min(outlet.decided(), std::max(outlet.window_end(), leaving))
                    : outlet.decided();
         const bool next = !lane.carriers.empty() && lane.carriers.front().begin <= lane.carried;
         Carrier carrier;  // Without one: bytes whose packets are forgotten, or were never there.
@@ -229,7 +239,7 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         if (next) {
             const Carrier& first = lane.carriers.front();
             if (first.end < lane.carried ||
-                (first.end == lane.carried && outlet.sent() == outlet.end() &&
+                (first.end == lane.carried && leaving == outlet.end() &&
                  !(first.fin && !lane.fin_sent) && first.begin < first.end)) {
                 if (!send_covered(scene, lane, item)) {
                     return false;
@@ -248,13 +258,13 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         }
         const std::uint64_t full =
             carrier.end == lane.input->end() ? outlet.end() : outlet.map().to_output(carrier.end);
-        const std::uint64_t to = std::max(std::min(full, sendable), outlet.sent());
+        const std::uint64_t to = std::max(std::min(full, sendable), leaving);
         const bool whole = to >= full;
-        std::uint64_t from = outlet.sent();
+        std::uint64_t from = leaving;
         if (carrier.at_hand && !carrier.sent_again) {
             from = carrier.begin >= lane.carried ? lane.carried_out
                                                  : outlet.map().to_output(carrier.begin);
-            from = std::clamp(from, std::max(outlet.kept_begin(), outlet.acked()), outlet.sent());
+            from = std::clamp(from, std::max(outlet.kept_begin(), outlet.acked()), leaving);
         }
         const bool fin = carrier.fin && whole && carrier.end == half.fin_offset;
         if (to == from && !fin) {
@@ -262,7 +272,7 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
                 break;
             }
             lane.carried = carrier.end;
-            lane.carried_out = outlet.sent();
+            lane.carried_out = leaving;
             if (next) {
                 pop_carrier(lane);
             }
@@ -294,10 +304,13 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         }
         bool going = true;
         if (as_is) {
-            note_sent(scene, lane, to, fin);
-            going = let_out_as_is(scene, *item, lane, from);
+            going = send_bundle(scene, lane, of_client, BundleEnd::Leaves);
+            if (going) {
+                note_sent(scene, lane, to, fin);
+                going = let_out_as_is(scene, *item, lane, from);
+            }
         } else {
-            going = send_pieces(scene, lane, of_client, head, stretch, is_item);
+            going = add_to_bundle(scene, lane, of_client, std::move(head), stretch, is_item);
         }
         if (!going) {
             return false;
@@ -305,6 +318,9 @@ bool Shaper::send_carriers(Scene& scene, Lane& lane, Item* item) {
         if (!whole) {
             break;
         }
+    }
+    if (!send_bundle(scene, lane, of_client, more_comes_ ? BundleEnd::Waits : BundleEnd::Leaves)) {
+        return false;
     }
     if (item != nullptr) {
         keep_carrier(lane, *item);

@@ -3,6 +3,7 @@
 // Tested by: shaper_test.cc
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "engine/shaper.h"
 #include "output/translate.h"
@@ -93,6 +94,17 @@ Shaper::Answer Shaper::answer_of(const Scene& scene, bool of_client) {
             .window = static_cast<std::uint16_t>(std::min<std::uint64_t>(window, UINT16_MAX))};
 }
 
+// The time stamp of the other end that this one would echo now. An older one would tell the other
+// end that its round trips take seconds, and that nothing was lost (RFC 3522).
+std::uint32_t Shaper::echo_of(const Scene& scene, bool of_client) {
+    const std::uint32_t known = scene.connection.half(!of_client).timestamp_recent;
+    if (scene.listener == nullptr) {
+        return known;
+    }
+    const std::uint32_t in_order = scene.listener->in_order_timestamps.at(of_client ? 1 : 0);
+    return in_order != 0 && circle_distance(in_order, known) > 0 ? in_order : known;
+}
+
 // The sequence number that an end sends next, as the other one counts.
 std::uint32_t Shaper::next_seq(const Scene& scene, bool of_client) {
     const Half& half = scene.connection.half(of_client);
@@ -120,7 +132,7 @@ void Shaper::freshen(const Scene& scene, const Lane& lane, bool of_client,
                             head.headers.payload - head.headers.transport);
     if (live()) {
         numbers.set_newer_timestamp(scene.listener->timestamps.at(of_client ? 0 : 1));
-        numbers.set_newer_echo(scene.connection.half(!of_client).timestamp_recent);
+        numbers.set_newer_echo(echo_of(scene, of_client));
     } else if (lane.has_timestamp) {
         numbers.set_newer_timestamp(lane.newest_timestamp);
     }
@@ -223,7 +235,7 @@ output::Head Shaper::answer_head(const Scene& scene, bool of_client, const outpu
     const Half& other = scene.connection.half(!of_client);
     output::Timestamps timestamps{.used = own.timestamps && other.timestamps,
                                   .value = own.timestamp_recent,
-                                  .echo = other.timestamp_recent};
+                                  .echo = echo_of(scene, of_client)};
     if (scene.listener != nullptr) {
         timestamps.value = scene.listener->timestamps.at(of_client ? 0 : 1);
     }
@@ -243,8 +255,12 @@ std::uint64_t Shaper::edge_for(const Lane& lane) const {
     if (outlet.told_ack() > outlet.acked_input()) {
         const std::uint64_t waits = outlet.end() - outlet.sent();
         const std::uint64_t end = lane.input->end();
-        const std::uint64_t room = settings_->undecided_bytes_max -
-                                   std::min<std::uint64_t>(settings_->undecided_bytes_max, waits);
+        // Rules that keep little let go of it as it comes: then what may be missing is the limit.
+        const bool keeps_much =
+            outlet.end() - outlet.decided() > settings_->undecided_bytes_max / 4;
+        const std::uint64_t most =
+            keeps_much ? settings_->undecided_bytes_max : settings_->held_bytes_max;
+        const std::uint64_t room = most - std::min(most, waits);
         edge = std::min(edge, end + room);
         if (outlet.decided() < outlet.end()) {
             edge = std::max(edge, end + std::min<std::uint64_t>(room, kSomething));
@@ -289,6 +305,14 @@ bool Shaper::answer_sender(Scene& scene, Lane& lane, const stream::Judgement& ju
         arm(scene, lane, scene.from_client);
         return true;
     }
+    if (scene.twice.begin != scene.twice.end) {
+        tell(scene, lane, outlet.acked_input());
+        if (!send_ack(scene, lane, !scene.from_client, judgement.offset, scene.twice)) {
+            return false;
+        }
+        arm(scene, lane, scene.from_client);
+        return true;
+    }
     const bool silent = !scene.left && judgement.size != 0;
     const bool told = judgement.offset + judgement.size <= outlet.told_ack();
     if (silent && !told && outlet.sent() < outlet.decided()) {
@@ -320,7 +344,8 @@ bool Shaper::answer_sender(Scene& scene, Lane& lane, const stream::Judgement& ju
 }
 
 // An ACK in the name of one end (of_client) for what the other has sent: `lane`'s bytes.
-bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest) {
+bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t newest,
+                      stream::HeldPieces::Range twice) {
     const output::Head head = head_for(scene, of_client);
     const Half& from = scene.connection.half(of_client);
     Half& to = scene.connection.half(!of_client);
@@ -331,8 +356,12 @@ bool Shaper::send_ack(Scene& scene, Lane& lane, bool of_client, std::uint64_t ne
     std::array<std::uint8_t, 4 + kSackBlocksMax * 8> options{wire::kOptionNop, wire::kOptionNop,
                                                              wire::kOptionSack};
     std::array<stream::HeldPieces::Range, kSackBlocksMax> ranges{};
-    const std::size_t count =
-        from.sack_permitted && to.sack_permitted ? lane.input->held_ranges(newest, ranges) : 0;
+    std::size_t count = 0;
+    if (from.sack_permitted && to.sack_permitted) {
+        ranges[0] = twice;  // A D-SACK is the first block (RFC 2883).
+        count = twice.begin != twice.end ? 1 : 0;
+        count += lane.input->held_ranges(newest, std::span(ranges).subspan(count));
+    }
     options[3] = static_cast<std::uint8_t>(2 + count * 8);
     for (std::size_t i = 0; i < count; ++i) {
         store_be32(&options.at(4 + i * 8), to_seq(to.isn, ranges.at(i).begin));

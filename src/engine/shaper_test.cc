@@ -39,8 +39,13 @@ struct Left {
     std::string text;
     std::uint8_t flags = 0;
     std::uint16_t window = 0;
+    std::uint32_t echo = 0;                                      // Of its time stamp.
     std::vector<std::pair<std::uint32_t, std::uint32_t>> sacks;  // Where they'd be read.
 };
+
+test::Bytes timestamp(std::uint8_t value) {
+    return {1, 1, wire::kOptionTimestamp, 10, 0, 0, 0, value, 0, 0, 0, 0};
+}
 
 // A worker between two live ends.
 class ShaperTest : public testing::Test {
@@ -50,6 +55,7 @@ protected:
         options_.writes_packets = true;
         options_.settings.seed = 1;
         options_.mode = stream::Mode::Live;
+        options_.walks_batches = true;
         options_.script.policy = folder_.write("policy.lua", as_bytes(policy));
         options_.script.lua = options_.settings.lua;
         Worker::Made made = Worker::make(options_);
@@ -62,8 +68,31 @@ protected:
                 .options = syn_options});
         client({});
     }
-    std::vector<Left> client(const Sent& sent) { return say(true, sent); }
-    std::vector<Left> server(const Sent& sent) { return say(false, sent); }
+    std::vector<Left> client(const Sent& sent) { return say({sent}, {}); }
+    std::vector<Left> server(const Sent& sent) { return say({}, {sent}); }
+    // One batch, what the client sends first.
+    std::vector<Left> say(const std::vector<Sent>& client, const std::vector<Sent>& server) {
+        std::vector<test::Bytes> packets;
+        for (const Sent& sent : client) {
+            packets.push_back(packet_of(true, sent));
+        }
+        for (const Sent& sent : server) {
+            packets.push_back(packet_of(false, sent));
+        }
+        now_ = now_ + kMillisecond;
+        std::vector<Frame> frames(packets.size());
+        for (std::size_t i = 0; i < packets.size(); ++i) {
+            Frame& frame = frames[i];
+            frame.data = packets[i].data();
+            frame.size = frame.original_size = static_cast<std::uint32_t>(packets[i].size());
+            frame.when = now_;
+            frame.number = ++number_;
+            frame.interface = i < client.size() ? 0 : 1;
+        }
+        Journal journal;
+        worker_->walk(frames, journal, stop_);
+        return left(journal);
+    }
     std::vector<Left> wait(Duration time) {
         now_ = now_ + time;
         Journal journal;
@@ -82,7 +111,7 @@ protected:
     std::unique_ptr<Worker> worker_;
 
 private:
-    std::vector<Left> say(bool from_client, const Sent& sent) {
+    static test::Bytes packet_of(bool from_client, const Sent& sent) {
         const Address ends[] = {Address::ipv4(0x0a000001), Address::ipv4(0x0a000002)};
         const std::uint32_t own = from_client ? kClientIsn : kServerIsn;
         const std::uint32_t other = from_client ? kServerIsn : kClientIsn;
@@ -97,16 +126,7 @@ private:
                          .window_size = sent.window,
                          .options = sent.options},
                         as_bytes(sent.text), bytes);
-        now_ = now_ + kMillisecond;
-        std::vector<Frame> frames(1);
-        frames[0].data = bytes.data();
-        frames[0].size = frames[0].original_size = static_cast<std::uint32_t>(bytes.size());
-        frames[0].when = now_;
-        frames[0].number = ++number_;
-        frames[0].interface = from_client ? 0 : 1;
-        Journal journal;
-        worker_->walk(frames, journal, stop_);
-        return left(journal);
+        return bytes;
     }
 
     static std::vector<Left> left(Journal& journal) {
@@ -134,6 +154,7 @@ private:
                  .text = std::string(as_text(ByteView(bytes).subspan(headers.payload))),
                  .flags = segment.flags,
                  .window = segment.window,
+                 .echo = segment.ts_echo,
                  .sacks{}};
         const ByteView header =
             ByteView(bytes).subspan(headers.transport, headers.payload - headers.transport);
@@ -170,6 +191,15 @@ constexpr std::string_view kLengthen = R"(
 constexpr std::string_view kWaits = R"(
     haka.rule{ hooks = { "tcp-connection-up" }, streamed = true, eval = function (self, pkt)
         while pkt.stream:wait(8) > 0 do pkt.stream:read(8) end
+    end })";
+
+// Puts 60 bytes before all that comes.
+constexpr std::string_view kLengthensAll = R"(
+    haka.rule{ hooks = { "tcp-connection-up" }, streamed = true, eval = function (self, pkt)
+        while pkt.stream:wait(1) > 0 do
+            pkt.stream:insert(("x"):rep(60))
+            pkt.stream:advance(pkt.stream:available())
+        end
     end })";
 
 constexpr std::string_view kErases = R"(
@@ -353,6 +383,89 @@ TEST_F(ShaperTest, WhatItAcknowledgedItDelivers) {
     EXPECT_EQ(text_of(wait(kMillisecond * 600)), "helloyou");
     server({.ack = 9});
     EXPECT_TRUE(text_of(wait(kSecond * 20)).empty());
+}
+
+TEST_F(ShaperTest, WhatABatchBroughtLeavesAsFullSegments) {
+    start(kLengthensAll, kMss100);
+    const std::string text(20, 'a');
+    const std::string edited = std::string(60, 'x') + text;
+    const auto left = say({{.seq = 1, .text = text},
+                           {.seq = 21, .text = text},
+                           {.seq = 41, .text = text, .flags = wire::kAck | wire::kPsh}},
+                          {});
+    EXPECT_EQ(text_of(left), edited + edited + edited);
+    ASSERT_EQ(left.size(), 3U);
+    EXPECT_EQ(left[0].text.size(), 100U);
+    EXPECT_EQ(left[1].text.size(), 100U);
+    EXPECT_EQ(left[2].text.size(), 40U);
+    EXPECT_EQ(left[0].seq, 1U);
+    EXPECT_EQ(left[1].seq, 101U);
+    EXPECT_EQ(left[2].seq, 201U);
+    EXPECT_EQ(left[1].flags, wire::kAck);
+    EXPECT_EQ(left[2].flags, wire::kAck | wire::kPsh);
+    // Alone, none waits for another.
+    EXPECT_EQ(text_of(client({.seq = 61, .text = text})), edited);
+}
+
+TEST_F(ShaperTest, WhatIsAcknowledgedWithinABatchDoesntLeaveAgain) {
+    start(kLengthensAll, {2, 4, 0, 200});
+    EXPECT_EQ(text_of(client({.text = "aaaaa"})), std::string(60, 'x') + "aaaaa");
+    std::string text;
+    for (const Left& one : say({{.text = "aaaaabbbbb"}}, {{.ack = 1 + 65}})) {
+        if (one.from_client && !one.text.empty()) {
+            EXPECT_EQ(one.seq, 1U + 65 + text.size());
+            text += one.text;
+        }
+    }
+    EXPECT_EQ(text, std::string(60, 'x') + "bbbbb");
+}
+
+TEST_F(ShaperTest, WhatEndsAStreamLeavesBehindItsBytes) {
+    for (const std::uint8_t last : {wire::kFin, wire::kRst}) {
+        start(kLengthensAll, kMss100);
+        const auto left = say({{.seq = 1, .text = "a"},
+                               {.seq = 2, .flags = static_cast<std::uint8_t>(wire::kAck | last)}},
+                              {});
+        ASSERT_FALSE(left.empty());
+        EXPECT_EQ(text_of(left), std::string(60, 'x') + "a");
+        EXPECT_EQ(left.back().seq + left.back().text.size(), 62U);
+        EXPECT_NE(left.back().flags & last, 0);
+    }
+}
+
+TEST_F(ShaperTest, WhatCameTwiceIsToldByABlockOfItsSender) {
+    start(kLengthen, kSackPermitted);
+    EXPECT_EQ(text_of(client({.text = "hello"})).size(), 255U);
+    server({.ack = 1 + 255});
+    const auto again = client({.text = "hello"});
+    ASSERT_EQ(again.size(), 1U);
+    EXPECT_FALSE(again[0].from_client);
+    EXPECT_EQ(again[0].ack, 6U);
+    EXPECT_EQ(again[0].sacks, (std::vector<std::pair<std::uint32_t, std::uint32_t>>{{1, 6}}));
+}
+
+TEST_F(ShaperTest, AnAckEchoesTheNewestTimestampThatCameInOrder) {
+    test::Bytes options = kSackPermitted;
+    const test::Bytes stamp = timestamp(10);
+    options.insert(options.end(), stamp.begin(), stamp.end());
+    start(kWaits, options);
+    const auto first = client({.text = "hello", .options = timestamp(20)});
+    ASSERT_EQ(first.size(), 1U);
+    EXPECT_EQ(first[0].echo, 20U);
+    // The server has acknowledged nothing.
+    const auto second = client({.seq = 6, .text = "yo", .options = timestamp(30)});
+    ASSERT_EQ(second.size(), 1U);
+    EXPECT_EQ(second[0].ack, 8U);
+    EXPECT_EQ(second[0].echo, 30U);
+    const auto hole = client({.seq = 9, .text = "b", .options = timestamp(40)});
+    ASSERT_EQ(hole.size(), 1U);
+    EXPECT_EQ(hole[0].ack, 8U);
+    EXPECT_EQ(hole[0].echo, 30U);
+    const auto filled = client({.seq = 8, .text = "a", .options = timestamp(50)});
+    ASSERT_FALSE(filled.empty());
+    EXPECT_FALSE(filled.back().from_client);
+    EXPECT_EQ(filled.back().ack, 10U);
+    EXPECT_EQ(filled.back().echo, 50U);
 }
 
 }  // namespace

@@ -9,6 +9,16 @@
 
 namespace haka::engine {
 
+namespace {
+
+void note_newest(std::uint32_t& newest, std::uint32_t timestamp) {
+    if (stream::circle_distance(timestamp, newest) > 0 || newest == 0) {
+        newest = timestamp;
+    }
+}
+
+}  // namespace
+
 // Whether somebody may change its streams: what is out of order must wait then (grade edit). A
 // connection whose segments are signed can't be edited (RFC 2385, 5925).
 bool Worker::may_edit(const flow::Connection& connection) const {
@@ -26,10 +36,11 @@ bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
     const std::size_t mine = from_client_ ? 0 : 1;
     const bool has_data = judgement.size != 0;
     const bool from_client = from_client_;
-    std::uint32_t& newest = listener.timestamps.at(mine);
-    if (segment.has_timestamp &&
-        (stream::circle_distance(segment.ts_value, newest) > 0 || newest == 0)) {
-        newest = segment.ts_value;
+    if (segment.has_timestamp) {
+        note_newest(listener.timestamps.at(mine), segment.ts_value);
+        if (judgement.offset <= listener.buffers.at(mine).end()) {
+            note_newest(listener.in_order_timestamps.at(mine), segment.ts_value);
+        }
     }
     other_edited_ = false;
     if (has_data && !store(item, connection, listener, judgement)) {

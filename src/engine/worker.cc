@@ -98,6 +98,7 @@ void Worker::walk(std::span<Frame> frames, Journal& journal, const std::atomic<b
     if (policies_.size() > 1 && !frames.empty()) [[unlikely]] {
         let_go_of_policies();
     }
+    shaper_.expect_more(options_.walks_batches && frames.size() > 1);
     while (!frames.empty() && !stop.load(std::memory_order_relaxed) && !fatal_) {
         const std::size_t count = std::min(frames.size(), kBatch);
         for (std::size_t i = 0; i < count; ++i) {
@@ -119,6 +120,10 @@ void Worker::walk(std::span<Frame> frames, Journal& journal, const std::atomic<b
             journal_->commit();
         }
         frames = frames.subspan(count);
+    }
+    shaper_.expect_more(false);
+    if (shaper_.has_bundles()) {
+        end_bundles();
     }
     journal_ = nullptr;
 }

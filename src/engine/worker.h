@@ -236,6 +236,7 @@ private:
     void run_due();
     void expire(Instant now);
     void retransmit(Instant now);
+    void end_bundles();
     void end(flow::Connection& connection, flow::EndReason reason, Item* item);
     void end_all();
     void forget(flow::Connection& connection);

@@ -243,6 +243,7 @@ void Worker::begin_midway(const flow::Connection& connection) {
         const std::size_t place = of_client ? 0 : 1;
         listener.buffers.at(place).begin_at(mine ? sent_before_ : half.sent_end);
         listener.timestamps.at(place) = half.timestamp_recent;
+        listener.in_order_timestamps.at(place) = half.timestamp_recent;
         if (const std::uint64_t fin = mine ? fin_before_ : half.fin_offset; fin != UINT64_MAX) {
             (void)listener.buffers.at(place).fin(fin);
         }

@@ -28,6 +28,9 @@ struct WorkerOptions {
     // A packet record's `interface` is the side from which such a packet comes: it leaves by the
     // other one.
     stream::Mode mode = stream::Mode::File;
+    // Live: the frames of one walk() came together, so what the first ones bring may wait for the
+    // last. (A capture's blocks hold packets of any time.)
+    bool walks_batches = false;
     // Live: the engine was at work before this worker was, and ended by a fault.
     std::optional<Instant> restarted_at = std::nullopt;
     // Live: what the supervisor reads after a fault. Null: there is none. It must outlive the

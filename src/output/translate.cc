@@ -57,21 +57,31 @@ bool Numbers::translate_sacks(const stream::Outlet& outlet, std::uint32_t isn, T
             const wire::SackBlock block = wire::sack_block(option, i);
             const std::int64_t begin = stream::to_offset(block.begin, isn, outlet.sent());
             const std::int64_t end = stream::to_offset(block.end, isn, outlet.sent());
-            // A D-SACK may name bytes before the last edits that both ends know: nobody knows
-            // which.
-            const auto exact = static_cast<std::int64_t>(outlet.map().exact_from());
-            if (begin < exact || end <= begin ||
-                end > static_cast<std::int64_t>(outlet.sent()) + 1) {
+            if (begin < 0 || end <= begin || end > static_cast<std::int64_t>(outlet.sent()) + 1) {
                 continue;
             }
-            std::uint64_t from = outlet.map().sacked_begin(static_cast<std::uint64_t>(begin));
-            const std::uint64_t to = outlet.map().acked_input(static_cast<std::uint64_t>(end));
-            const bool twice = static_cast<std::uint64_t>(end) <= outlet.acked();  // D-SACK
+            const stream::Resent::Range block_out{.begin = static_cast<std::uint64_t>(begin),
+                                                  .end = static_cast<std::uint64_t>(end)};
+            const bool twice = block_out.end <= outlet.acked();  // D-SACK
+            std::uint64_t from = 0;
+            std::uint64_t to = 0;
+            bool ours = false;
+            const auto resent = twice && told.resent != nullptr ? told.resent->take(block_out)
+                                                                : stream::Resent::Range{};
+            if (!resent.empty()) {
+                from = resent.begin;
+                to = std::min(resent.end, told.ack);
+                is_news = is_news || from < to;
+            } else if (block_out.begin >= outlet.map().exact_from()) {
+                // One may name bytes before the last edits that both ends know: nobody knows which.
+                from = outlet.map().sacked_begin(block_out.begin);
+                to = outlet.map().acked_input(block_out.end);
+                ours = twice && block_out.end <= told.sent_again;
+            }
             if (!twice) {
                 from = std::max(from, told.ack);
                 is_news = is_news || from < to;
             }
-            const bool ours = twice && static_cast<std::uint64_t>(end) <= told.sent_again;
             if (from < to && !ours) {
                 set32(at + kept * 8, stream::to_seq(isn, from));
                 set32(at + kept * 8 + 4, stream::to_seq(isn, to));

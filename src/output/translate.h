@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "stream/outlet.h"
+#include "stream/resent.h"
 #include "wire/headers.h"
 
 namespace haka::output {
@@ -24,10 +25,11 @@ public:
     void set_newer_echo(std::uint32_t echo);
     // SACK blocks name bytes of `outlet`'s direction, whose first has sequence number isn + 1: from
     // output to input. A block that names no whole input byte becomes NOPs (RFC 2018). True: one
-    // names bytes beyond the ACK.
+    // names bytes beyond the ACK, or what the sender sent twice.
     struct Told {
         std::uint64_t ack = 0;         // Input: what the segment acknowledges as it leaves.
-        std::uint64_t sent_again = 0;  // Output: a D-SACK of bytes below isn't the sender's affair.
+        std::uint64_t sent_again = 0;  // Output: a D-SACK of bytes below isn't the sender's affair,
+        stream::Resent* resent = nullptr;  // unless they are among these.
     };
     bool translate_sacks(const stream::Outlet& outlet, std::uint32_t isn, Told told);
 

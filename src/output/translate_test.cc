@@ -204,6 +204,18 @@ TEST_F(TranslateTest, WhatTheAckCoversIsNoBlock) {  // Output 66 to 90 is 25 byt
     EXPECT_FALSE(is_news_);
 }
 
+TEST_F(TranslateTest, WhatTheSenderSentTwiceIsToldWhenItsEditsAreForgotten) {
+    outlet_->acknowledge(90, 1000);
+    stream::Resent resent;
+    EXPECT_EQ(translated({{10, 20}}, {.ack = 65, .sent_again = 90, .resent = &resent}), Blocks());
+    EXPECT_FALSE(is_news_);
+    resent.note({.begin = 3, .end = 7}, {.begin = 10, .end = 40});
+    EXPECT_EQ(translated({{10, 20}}, {.ack = 65, .sent_again = 90, .resent = &resent}),
+              (Blocks{{3, 7}}));
+    EXPECT_TRUE(is_news_);
+    EXPECT_EQ(translated({{20, 40}}, {.ack = 65, .sent_again = 90, .resent = &resent}), Blocks());
+}
+
 TEST_F(TranslateTest, ADuplicateOfOursIsNotTheSendersAffair) {
     outlet_->acknowledge(66, 1000);
     outlet_->acknowledge(80, 1000);

@@ -7,14 +7,16 @@ namespace haka::stream {
 
 // The last patch that begins at or before `output`, or null.
 const EditMap::Patch* EditMap::last_at_output(std::uint64_t output) const {
-    const auto behind = std::ranges::upper_bound(patches_, output, {}, &Patch::output);
-    return behind == patches_.begin() ? nullptr : &*(behind - 1);
+    const std::span<const Patch> all = patches();
+    const auto behind = std::ranges::upper_bound(all, output, {}, &Patch::output);
+    return behind == all.begin() ? nullptr : &*(behind - 1);
 }
 
 // A patch of which a part has left is two: what is still to leave may be edited again.
 void EditMap::split(std::uint64_t floor) {
-    const auto spans = std::ranges::partition_point(
-        patches_, [floor](const Patch& patch) { return patch.output_end() <= floor; });
+    const auto spans =
+        std::partition_point(first_place(), patches_.end(),
+                             [floor](const Patch& patch) { return patch.output_end() <= floor; });
     if (spans == patches_.end() || spans->output >= floor) {
         return;
     }
@@ -40,18 +42,19 @@ void EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, s
         return patch.output >= floor && patch.output <= at + erase && patch.output_end() >= at;
     };
     // Those that end before it can't touch it, and they are nearly all.
-    auto first = std::ranges::partition_point(
-        patches_, [at](const Patch& patch) { return patch.output_end() < at; });
+    auto first = std::partition_point(first_place(), patches_.end(),
+                                      [at](const Patch& patch) { return patch.output_end() < at; });
     first = std::find_if(first, patches_.end(), touches);
     auto last = first;
     while (last != patches_.end() && touches(*last)) {
         ++last;
     }
     if (first == last) {
-        first = last = std::ranges::upper_bound(patches_, at, {}, &Patch::output);
+        first = last =
+            std::ranges::upper_bound(first_place(), patches_.end(), at, {}, &Patch::output);
     }
     const std::uint64_t shift =
-        first == patches_.begin() ? shift_ : (first - 1)->output_end() - (first - 1)->input_end();
+        first == first_place() ? shift_ : (first - 1)->output_end() - (first - 1)->input_end();
     Patch patch{.input = at - shift, .output = at, .erased = erase, .inserted = insert};
     if (first != last) {
         const Patch& before = *first;
@@ -70,7 +73,7 @@ void EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, s
     for (; place != patches_.end(); ++place) {
         place->output += std::uint64_t{insert} - erase;
     }
-    while (patches_.size() > patches_max) {  // An edit adds two when it splits one at the floor.
+    while (size() > patches_max) {  // An edit adds two when it splits one at the floor.
         join_oldest();
     }
 }
@@ -78,30 +81,30 @@ void EditMap::edit(std::uint64_t floor, std::uint64_t at, std::uint32_t erase, s
 // Of the older half, each two and the copied bytes between them become one: a pass for every
 // quarter of the patches, not for every edit.
 void EditMap::join_oldest() {
-    assert(patches_.size() >= 2);
-    const std::size_t half = std::max<std::size_t>(patches_.size() / 2, 2) / 2 * 2;
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < half; i += 2) {
-        Patch joined = patches_[i];
-        const Patch& next = patches_[i + 1];
+    assert(size() >= 2);
+    const auto half = static_cast<std::ptrdiff_t>(std::max<std::size_t>(size() / 2, 2) / 2 * 2);
+    const Place begin = first_place();
+    Place kept = begin;
+    for (Place patch = begin; patch != begin + half; patch += 2) {
+        Patch joined = *patch;
+        const Patch& next = *(patch + 1);
         joined.erased = static_cast<std::uint32_t>(next.input_end() - joined.input);
         joined.inserted = static_cast<std::uint32_t>(next.output_end() - joined.output);
-        patches_[kept++] = joined;
+        *kept++ = joined;
     }
-    const auto begin = patches_.begin();
-    patches_.erase(begin + static_cast<std::ptrdiff_t>(kept),
-                   begin + static_cast<std::ptrdiff_t>(half));
+    patches_.erase(kept, begin + half);
 }
 
 std::uint64_t EditMap::to_output(std::uint64_t input) const {
     // The first patch that doesn't end before it. One that erases nothing ends where it begins.
-    const auto patch = std::ranges::partition_point(patches_, [input](const Patch& candidate) {
+    const std::span<const Patch> all = patches();
+    const auto patch = std::ranges::partition_point(all, [input](const Patch& candidate) {
         return candidate.input < input && candidate.input_end() <= input;
     });
-    if (patch != patches_.end() && patch->input < input) {
+    if (patch != all.end() && patch->input < input) {
         return patch->output + std::min<std::uint64_t>(input - patch->input, patch->inserted);
     }
-    if (patch == patches_.begin()) {
+    if (patch == all.begin()) {
         const std::uint64_t output = input + shift_;  // What was pruned may have shrunk by more.
         return static_cast<std::int64_t>(output) < 0 ? 0 : output;
     }
@@ -131,10 +134,11 @@ std::uint64_t EditMap::acked_input(std::uint64_t output) const {
 
 std::uint64_t EditMap::sacked_begin(std::uint64_t output) const {
     // Of patches that begin at one place, the first: `output` is where its input begins.
-    const auto behind = std::ranges::lower_bound(patches_, output, {}, &Patch::output);
-    const Patch* const before = behind == patches_.begin() ? nullptr : &*(behind - 1);
+    const std::span<const Patch> all = patches();
+    const auto behind = std::ranges::lower_bound(all, output, {}, &Patch::output);
+    const Patch* const before = behind == all.begin() ? nullptr : &*(behind - 1);
     std::uint64_t input = 0;
-    if (behind != patches_.end() && behind->output == output) {
+    if (behind != all.end() && behind->output == output) {
         input = behind->input;
     } else if (before == nullptr) {
         input = before_patches(output);
@@ -149,12 +153,18 @@ std::uint64_t EditMap::sacked_begin(std::uint64_t output) const {
 }
 
 void EditMap::prune(std::uint64_t output) {
-    const auto kept = std::ranges::find_if(
-        patches_, [output](const Patch& patch) { return patch.output_end() > output; });
-    if (kept != patches_.begin()) {
-        shift_ = (kept - 1)->output_end() - (kept - 1)->input_end();
-        exact_from_ = (kept - 1)->output_end();
+    const Place kept =
+        std::partition_point(first_place(), patches_.end(),
+                             [output](const Patch& patch) { return patch.output_end() <= output; });
+    if (kept == first_place()) {
+        return;
+    }
+    shift_ = (kept - 1)->output_end() - (kept - 1)->input_end();
+    exact_from_ = (kept - 1)->output_end();
+    pruned_ = static_cast<std::size_t>(kept - patches_.begin());
+    if (pruned_ >= patches_.size() - pruned_) {
         patches_.erase(patches_.begin(), kept);
+        pruned_ = 0;
     }
 }
 

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace haka::stream {
@@ -56,19 +57,28 @@ public:
     // Output offsets below it are translated by the shift of what lies behind them, not their own.
     [[nodiscard]] std::uint64_t exact_from() const { return exact_from_; }
 
-    [[nodiscard]] bool empty() const { return patches_.empty(); }
-    [[nodiscard]] std::size_t size() const { return patches_.size(); }
-    [[nodiscard]] const std::vector<Patch>& patches() const { return patches_; }
+    [[nodiscard]] bool empty() const { return pruned_ == patches_.size(); }
+    [[nodiscard]] std::size_t size() const { return patches_.size() - pruned_; }
+    // Valid until the next change.
+    [[nodiscard]] std::span<const Patch> patches() const {
+        return std::span(patches_).subspan(pruned_);
+    }
     // Output minus input before the first patch; modulo 2^64.
     [[nodiscard]] std::uint64_t shift() const { return shift_; }
 
 private:
+    using Place = std::vector<Patch>::iterator;
+    [[nodiscard]] Place first_place() {
+        return patches_.begin() + static_cast<std::ptrdiff_t>(pruned_);
+    }
     [[nodiscard]] const Patch* last_at_output(std::uint64_t output) const;
     void split(std::uint64_t floor);
     void join_oldest();
     [[nodiscard]] std::uint64_t before_patches(std::uint64_t output) const;
 
+    // The first ones are pruned already: taken away when they are half of all, not with each ACK.
     std::vector<Patch> patches_;
+    std::size_t pruned_ = 0;
     std::uint64_t shift_ = 0;
     std::uint64_t exact_from_ = 0;
 };

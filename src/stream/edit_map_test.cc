@@ -16,7 +16,7 @@ constexpr std::size_t kMany = 256;
 
 using Patches = std::vector<std::tuple<std::uint64_t, std::uint64_t, std::uint32_t, std::uint32_t>>;
 
-Patches patches_of(const std::vector<EditMap::Patch>& patches) {
+Patches patches_of(std::span<const EditMap::Patch> patches) {
     Patches all;
     for (const EditMap::Patch& patch : patches) {
         all.emplace_back(patch.input, patch.output, patch.erased, patch.inserted);

@@ -103,6 +103,7 @@ std::string Bridge::open(const Options& options) {
     made.script.seed = options.seed;
     made.writes_packets = true;
     made.mode = stream::Mode::Live;
+    made.walks_batches = true;
     engine::Worker::Made result = engine::Worker::make(made);
     worker_ = std::move(result.worker);
     return result.error;

@@ -120,9 +120,10 @@ def open_connections(host, more=""):
 class Bridge:
     """live_bridge at work, and what it said at its end."""
 
-    def __init__(self, program, policy, *, loss=0.0, reorder=0.0, settings=(), capture=None):
+    def __init__(self, program, policy, *, loss=0.0, reorder=0.0, delay=0.0, seed=1, settings=(),
+                 capture=None):
         command = [program, "--loss-before", str(loss), "--loss-behind", str(loss), "--reorder",
-                   str(reorder)]
+                   str(reorder), "--delay", str(delay), "--seed", str(seed)]
         command += ["--policy", str(policy)] if policy else ["--none"]
         for setting in settings:
             command += ["--set", setting]

@@ -9,6 +9,7 @@ std::unique_ptr<Engine> Engine::make(const std::string& policy, std::string& err
     engine::WorkerOptions options;
     options.writes_packets = true;
     options.mode = stream::Mode::Live;
+    options.walks_batches = true;
     options.settings.seed = 1;
     // A rule may wait long for a line when most packets are lost.
     options.settings.tcp.undecided_time_max = kSecond * 3600;
@@ -26,7 +27,7 @@ std::unique_ptr<Engine> Engine::make(const std::string& policy, std::string& err
     return engine;
 }
 
-void Engine::take(std::vector<Out>& out) {
+void Engine::take(std::vector<Passing>& out) {
     journal_.take(bytes_);
     for (engine::RecordReader record(bytes_); !record.done(); record.next()) {
         if (record.head().kind == engine::RecordKind::Packet) {
@@ -39,20 +40,23 @@ void Engine::take(std::vector<Out>& out) {
     }
 }
 
-void Engine::walk(bool from_client, Bytes& frame, Instant now, std::vector<Out>& out) {
-    const auto size = static_cast<std::uint32_t>(frame.size());
-    Frame one{.data = frame.data(),
-              .size = size,
-              .original_size = size,
-              .when = now,
-              .number = ++number_,
-              .interface = from_client ? 0U : 1U,
-              .link = LinkType::Raw};
-    worker_->walk({&one, 1}, journal_, stop_);
+void Engine::walk(std::vector<Passing>& came, Instant now, std::vector<Passing>& out) {
+    frames_.clear();
+    for (Passing& passing : came) {
+        const auto size = static_cast<std::uint32_t>(passing.frame.size());
+        frames_.push_back({.data = passing.frame.data(),
+                           .size = size,
+                           .original_size = size,
+                           .when = now,
+                           .number = ++number_,
+                           .interface = passing.from_client ? 0U : 1U,
+                           .link = LinkType::Raw});
+    }
+    worker_->walk(frames_, journal_, stop_);
     take(out);
 }
 
-void Engine::pass_time(Instant now, std::vector<Out>& out) {
+void Engine::pass_time(Instant now, std::vector<Passing>& out) {
     worker_->pass_time(now, journal_);
     take(out);
 }

@@ -15,7 +15,7 @@ namespace haka::model {
 
 class Engine {
 public:
-    struct Out {
+    struct Passing {
         bool from_client = true;  // Where such a packet comes from.
         Bytes frame;
     };
@@ -24,8 +24,9 @@ public:
     [[nodiscard]] static std::unique_ptr<Engine> make(const std::string& policy,
                                                       std::string& error);
 
-    void walk(bool from_client, Bytes& frame, Instant now, std::vector<Out>& out);
-    void pass_time(Instant now, std::vector<Out>& out);
+    // What came at one time, as a batch; what leaves is added to `out`.
+    void walk(std::vector<Passing>& came, Instant now, std::vector<Passing>& out);
+    void pass_time(Instant now, std::vector<Passing>& out);
     [[nodiscard]] Instant wakes_at() const { return worker_->wakes_at(); }
 
     // What rules logged since the last call: they log nothing but their failures.
@@ -34,10 +35,11 @@ public:
     [[nodiscard]] report::Summary summary() const { return worker_->summary(); }
 
 private:
-    void take(std::vector<Out>& out);
+    void take(std::vector<Passing>& out);
 
     std::unique_ptr<engine::Worker> worker_;
     engine::Journal journal_;
+    std::vector<Frame> frames_;
     std::vector<std::uint8_t> bytes_;
     std::atomic<bool> stop_{false};
     std::uint64_t number_ = 0;

@@ -117,7 +117,7 @@ private:
     void step();
     void poll(Peer& peer);
     void send(Path& path, std::string_view where, const Bytes& frame);
-    void pass(bool from_client, Bytes frame);
+    void pass();
     void deliver(Peer& peer, std::string_view where, const Bytes& frame);
     void forward();
     void note(std::string_view where, std::string_view what, const Bytes& frame);
@@ -142,7 +142,8 @@ private:
     std::string client_text_;
     std::string server_text_;
     std::vector<Packet> packets_;
-    std::vector<Engine::Out> out_;
+    std::vector<Engine::Passing> came_;  // At the engine, not walked yet.
+    std::vector<Engine::Passing> out_;
     std::string wrong_;
     std::uint64_t steps_ = 0;
 };
@@ -194,18 +195,25 @@ void History::poll(Peer& peer) {
     }
 }
 
-void History::pass(bool from_client, Bytes frame) {
+// What has come to the engine by now is one batch.
+void History::pass() {
+    came_.clear();
+    for (std::size_t i = 0; i < 2; ++i) {
+        while (before_.at(i).next() <= now_) {
+            came_.push_back({.from_client = i == 0, .frame = before_.at(i).take()});
+            note(i == 0 ? "  > E    " : "   E <   ", "        ", came_.back().frame);
+        }
+    }
     if (place_.engine == nullptr) {
-        out_.push_back({.from_client = from_client, .frame = std::move(frame)});
-    } else {
-        note(from_client ? "  > E    " : "   E <   ", "        ", frame);
-        place_.engine->walk(from_client, frame, now_, out_);
+        out_.swap(came_);
+    } else if (!came_.empty()) {
+        place_.engine->walk(came_, now_, out_);
     }
     forward();
 }
 
 void History::forward() {
-    for (const Engine::Out& out : out_) {
+    for (const Engine::Passing& out : out_) {
         send(behind_.at(out.from_client ? 0 : 1), out.from_client ? "    E >  " : " < E     ",
              out.frame);
     }
@@ -241,10 +249,8 @@ bool History::is_over() const {
 
 void History::step() {
     now_ = std::min(next(), done_at_ + kSecond * 4);
+    pass();
     for (std::size_t i = 0; i < 2; ++i) {
-        if (before_.at(i).next() <= now_) {
-            pass(i == 0, before_.at(i).take());
-        }
         if (behind_.at(i).next() <= now_) {
             deliver(i == 0 ? server_ : client_, i == 0 ? "      > S" : "C <      ",
                     behind_.at(i).take());
