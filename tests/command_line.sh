@@ -60,7 +60,7 @@ expect 1 "" "no engine listens at ./none.sock" ctl --socket ./none.sock status
 expect 2 "" "did you mean status?" ctl satus
 expect 0 "haka doctor" "" doctor --help
 expect 1 "no-such0: there is no such interface" "" doctor -i no-such0
-expect 2 "" "IF1:IF2" doctor -i :
+expect 2 "" "eth0:eth1" doctor -i :
 
 echo "of an earlier run" >old.log
 expect 2 "" "tcp-up" run -r "$capture" --log old.log wrong-hook.lua

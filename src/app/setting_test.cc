@@ -190,12 +190,11 @@ TEST_F(SettingTest, WhatIsWrongIsNamedAndChangesNothing) {
     EXPECT_EQ(set("worker=2"), "unknown setting worker; did you mean workers?");
     EXPECT_EQ(set("workers=65"), "workers must be a whole number from 1 to 64, not 65");
     EXPECT_EQ(set("tcp.midstream=7"), "tcp.midstream must be drop, ignore or accept, not 7");
-    EXPECT_EQ(set("exceptions.table_full=bypass"),
-              "exceptions.table_full must be drop, pass or reset, not \"bypass\"; did you mean "
-              "pass?");
+    EXPECT_EQ(set("exceptions.malformed=bypass"),
+              "exceptions.malformed must be drop or pass, not \"bypass\"; did you mean pass?");
     EXPECT_EQ(settings_.workers, 1U);
     EXPECT_EQ(settings_.tcp.midstream, Midstream::Drop);
-    EXPECT_EQ(settings_.exceptions.table_full, Exception::Drop);
+    EXPECT_EQ(settings_.exceptions.malformed, Exception::Pass);
 }
 
 TEST(SettingValueTest, TextBecomesWhatItLooksLike) {

@@ -62,7 +62,7 @@ void Journal::take(std::vector<std::uint8_t>& out) {
     out.swap(committed_);
     // One that was large once, when nobody wrote for a while, goes back to the system.
     if (committed_.capacity() > std::max(kRoomKept, out.size() * kRoomFactor)) {
-        committed_ = {};
+        std::vector<std::uint8_t>().swap(committed_);
     }
 }
 

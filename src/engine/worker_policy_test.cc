@@ -268,7 +268,9 @@ TEST_F(WorkerPolicyTest, AnEditedConnectionThatHasEndedIsForgotten) {
     options_.black_box = &box;
     options_.mode = stream::Mode::Live;
     load(R"(haka.rule{ hooks = { "tcp-connection-up" },
-                       eval = function (self, pkt) pkt.stream:replace(1, "A") end })");
+                       eval = function (self, pkt)
+                           if pkt.stream:available() > 0 then pkt.stream:replace(1, "A") end
+                       end })");
     const auto packets = test::whole_connection(4001);
     const test::Bytes& bytes = packets[0].bytes;
     const auto key =
