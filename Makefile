@@ -42,8 +42,8 @@ CONFIGURE := cmake --log-level=WARNING -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccac
 CTEST := ctest --output-on-failure -j $(JOBS)
 OUR_CODE := find src fuzz bench tests \( -name '*.h' -o -name '*.cc' \) -print0
 
-.PHONY: help setup setup-test run build test test-debug test-release tsan live soak proof bench bench-live bench-lossy fuzz fuzz-long fuzzers \
-    check \
+.PHONY: help setup setup-test setup-live run build test test-debug test-release tsan live soak proof bench bench-live bench-lossy \
+    fuzz fuzz-long fuzzers check \
     check-format check-layers check-headers check-tidy install clean
 
 help:
@@ -98,8 +98,10 @@ tsan: setup-test
 	@cmake --build $(TSAN) -j $(JOBS) --target haka engine_test case_runner
 	@$(CTEST) --test-dir $(TSAN) -R '^(engine|threads|case-.*)$$'
 
-live: setup
+setup-live: setup
 	@tools/install-packages.sh $(LIVE_PACKAGES)
+
+live: setup-live
 	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
 	@cmake --build $(RELEASE) -j $(JOBS) --target live_bridge haka
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
