@@ -6,19 +6,14 @@
 
 #include <array>
 #include <cstddef>
-#include <cstdint>
+
+#include "stream/recovery.h"
 
 namespace haka::stream {
 
 class Resent {
 public:
-    struct Range {
-        std::uint64_t begin = 0;
-        std::uint64_t end = 0;
-
-        [[nodiscard]] bool empty() const { return begin >= end; }
-        friend bool operator==(const Range&, const Range&) = default;
-    };
+    using Range = Recovery::Range;
     static constexpr std::size_t kMax = 16;  // The oldest is forgotten for one more.
 
     // Input bytes that the sender sent again, and what left of them.
