@@ -4,6 +4,10 @@ set(order core address time buffer log alert exit sandbox packet ip tcp stream c
     rule dissector tcp_stream init)
 file(READ ${ABI} abi)
 string(REGEX REPLACE "^.*// \\[abi\n(.*)// abi\\].*$" "\\1" abi "${abi}")
+if(abi MATCHES "uint[0-9]+_t \\(\\*")
+    message(FATAL_ERROR "${ABI}: a function returns an unsigned integer, of which compiled Lua takes "
+        "undefined upper bits; return double instead")
+endif()
 set(text "// Made by embed_lua.cmake from lua/haka.\n#include \"script/library.h\"\n\n")
 string(APPEND text "namespace haka::script {\n\nconst char* const kAbiText = R\"cdef(${abi})cdef\";\n\n")
 string(APPEND text "const std::vector<LibraryFile>& library() {\n")

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "proto/http/head.h"
+#include "proto/http/uri.h"
 #include "report/eve_header.h"
 
 namespace haka::report {
@@ -49,6 +50,17 @@ void write_host(JsonWriter& json, std::string_view host) {
     }
 }
 
+// Whom a request is for: a target that says so goes before Host (RFC 9112, 3.2.2 and 3.2.3).
+std::string_view addressee(const Reader& request) {
+    const std::string_view target = request.part(request.head.target);
+    if (request.part(request.head.method) == "CONNECT") {
+        return target;
+    }
+    const std::string_view authority = http::split_target(target).authority;
+    return authority.empty() ? request.header("host")
+                             : authority.substr(authority.rfind('@') + 1);  // npos + 1 is 0.
+}
+
 }  // namespace
 
 void append_http(std::string& out, const HttpExchange& exchange, const Where& where,
@@ -60,7 +72,7 @@ void append_http(std::string& out, const HttpExchange& exchange, const Where& wh
     write_eve_header(json, "http", where, options);
     json.number("tx_id", exchange.number);
     json.begin_object("http");
-    write_host(json, request.header("host"));
+    write_host(json, addressee(request));
     write_text(json, "url", request.part(request.head.target));
     write_text(json, "http_user_agent", request.header("user-agent"));
     std::string_view type = answer.header("content-type");

@@ -28,5 +28,19 @@ TEST(EveHttpTest, LeavesOutWhatIsNotThere) {
               std::string::npos);
 }
 
+TEST(EveHttpTest, TakesTheHostOfATargetBeforeTheHeader) {
+    const auto host_of = [](std::string_view request) {
+        const std::string line = line_of(request, "");
+        const std::size_t begin = line.find("{\"hostname\"");
+        return line.substr(begin + 1, line.find(",\"url\"") - begin - 1);
+    };
+    EXPECT_EQ(host_of("GET http://u:p@a.example:81/x@y HTTP/1.1\r\nHost: b\r\n\r\n"),
+              "\"hostname\":\"a.example\",\"http_port\":81");
+    EXPECT_EQ(host_of("CONNECT c.example:443 HTTP/1.1\r\nHost: b\r\n\r\n"),
+              "\"hostname\":\"c.example\",\"http_port\":443");
+    EXPECT_EQ(host_of("GET //d/x HTTP/1.1\r\nHost: b\r\n\r\n"), "\"hostname\":\"b\"");
+    EXPECT_EQ(host_of("OPTIONS * HTTP/1.1\r\nHost: b\r\n\r\n"), "\"hostname\":\"b\"");
+}
+
 }  // namespace
 }  // namespace haka::report

@@ -141,7 +141,8 @@ struct haka_context {
     void* host;
 };
 
-/* What Lua asks of C++. `c` is the worker's context. */
+/* What Lua asks of C++. `c` is the worker's context. Nothing returns an unsigned integer: compiled
+   Lua takes the register's 64 bits, and a C function leaves those above the value undefined. */
 struct haka_api {
     int (*log)(struct haka_context* c, int level, const char* module, size_t module_size,
                const char* text, size_t text_size);
@@ -155,11 +156,11 @@ struct haka_api {
     int (*checksum_ok)(struct haka_context* c, uint32_t slot, int transport);
     void (*checksum_set)(struct haka_context* c, uint32_t slot, int transport);
     /* The kernel's mark of the packet; 0 where its source has none. */
-    uint32_t (*packet_mark)(struct haka_context* c, uint32_t slot);
+    double (*packet_mark)(struct haka_context* c, uint32_t slot);
     int (*packet_set_mark)(struct haka_context* c, uint32_t slot, uint32_t mark);
-    uint32_t (*connection_touch)(struct haka_context* c);
-    uint32_t (*connection_of)(struct haka_context* c, uint32_t slot, uint32_t* direction,
-                              uint32_t* tombstone);
+    double (*connection_touch)(struct haka_context* c);
+    double (*connection_of)(struct haka_context* c, uint32_t slot, uint32_t* direction,
+                            uint32_t* tombstone);
     int (*connection_new)(struct haka_context* c, uint32_t slot, uint32_t* connection);
     void (*connection_refresh)(struct haka_context* c, uint32_t connection);
     int (*connection_drop)(struct haka_context* c, uint32_t connection);

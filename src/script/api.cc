@@ -58,7 +58,7 @@ void checksum_set(haka_context* context, uint32_t slot, int transport) {
     host_of(context).checksum_set(slot, transport != 0);
 }
 
-uint32_t packet_mark(haka_context* context, uint32_t slot) {
+double packet_mark(haka_context* context, uint32_t slot) {
     return host_of(context).packet_mark(slot);
 }
 
@@ -66,15 +66,15 @@ int packet_set_mark(haka_context* context, uint32_t slot, uint32_t mark) {
     return host_of(context).packet_set_mark(slot, mark);
 }
 
-uint32_t connection_touch(haka_context* context) {
+double connection_touch(haka_context* context) {
     if (context->connection == HAKA_NONE) {
         context->connection = host_of(context).connection_touch();
     }
     return context->connection;
 }
 
-uint32_t connection_of(haka_context* context, uint32_t slot, uint32_t* direction,
-                       uint32_t* tombstone) {
+double connection_of(haka_context* context, uint32_t slot, uint32_t* direction,
+                     uint32_t* tombstone) {
     bool from_client = false;
     bool dropped = false;
     const uint32_t connection = host_of(context).connection_of(slot, from_client, dropped);

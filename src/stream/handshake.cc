@@ -41,7 +41,7 @@ void learn_syn(const Sight& sight) {
 }
 
 // The payload of a SYN counts with fast open only (RFC 7413); else it is stripped, and comes again.
-void take_syn_payload(const Sight& sight, Judgement& judgement) {
+void take_syn_payload(const Sight& sight, bool repeated, Judgement& judgement) {
     const Segment& segment = sight.segment;
     Connection& connection = sight.connection;
     if (!sight.has(kAck) && segment.fast_open && connection.state == State::SynSent &&
@@ -50,7 +50,7 @@ void take_syn_payload(const Sight& sight, Judgement& judgement) {
     }
     const bool counts = connection.fast_open && (segment.fast_open || sight.has(kAck));
     std::uint64_t size = counts ? segment.payload_size : 0;
-    if (sight.to.seen && !sight.has(kAck)) {
+    if (sight.to.seen && (repeated || !sight.has(kAck))) {
         // A repeated SYN brings nothing new, and behind the handshake nobody takes its bytes.
         size = connection.is_open() ? 0 : std::min(size, sight.from.sent_end);
     }
@@ -110,7 +110,7 @@ void judge_syn(const Sight& sight, Judgement& judgement) {
         learn_syn(sight);
         judgement.ack_advanced = false;
     }
-    take_syn_payload(sight, judgement);
+    take_syn_payload(sight, repeated, judgement);
     remember_window(sight);
     if (sight.has(kAck)) {
         take_ack(sight, ack, judgement);

@@ -137,6 +137,12 @@ def build(kind):
         lab.run("ip", "-n", host, "link", "set", "wire", "up")
         lab.run("ip", "link", "set", host, "up")
     kind.build()
+    # A router asks for no IPv6 neighbour before its own addresses are known to be unique.
+    until = time.monotonic() + PATIENCE
+    while any("tentative" in lab.run("ip", *there, "-6", "-o", "address")
+              for there in ((), *(("-n", host) for host in lab.HOSTS))):
+        must(time.monotonic() < until, "IPv6 addresses stay tentative")
+        time.sleep(0.05)
 
 
 def must(condition, what):
