@@ -14,6 +14,7 @@ namespace {
 using fuzz::require;
 
 constexpr std::uint64_t kBytesMax = 200;
+constexpr int kStepsMax = 128;  // Each is followed by a look at every byte.
 
 class MapCase {
 public:
@@ -24,7 +25,7 @@ public:
             patches_max_ = 1 + few / 4 % 8;
         }
         model_.append(std::vector<std::uint8_t>(input_.byte() % 64));
-        while (!input_.empty()) {
+        for (int i = 0; i < kStepsMax && !input_.empty(); ++i) {
             step();
             check();
         }

@@ -67,7 +67,7 @@ class Index(HakaCase):
         self.assertEqual(len(shown), 10)
         self.assertTrue(all(" low " in line for line in shown))
         self.assertIn("tcp.no-connection: 1 more in this second", result.lines())
-        self.assertRegex(result.err, r"dropped +3 +rule: dropped by a rule")
+        self.assertRegex(result.err, r"dropped +3 +rule: by a rule")
         self.assertRegex(result.err, r" 11 +tcp.no-connection: no connection found for tcp packet")
         self.assertEqual(result.err.count("authorizing http traffic"), 2)
         self.assertEqual(result.err.count("authorizing ssh traffic"), 1)

@@ -13,7 +13,6 @@ local layer, transport = core.modules.packet, core.modules.tcp
 local packets = context.packets
 
 local SPACE = 4294967296
-local EDITS_MAX = 256
 
 -- Signed distance from sequence number `from` to `to` (RFC 9293, 3.4).
 local function distance(from, to)
@@ -58,7 +57,8 @@ function methods.push(self, tcp)
     local state = state_of(self)
     local p = segment_of(self, tcp, "push")
     if context.pass_through ~= 0 then layer.pass_through("tcp_stream:push") end
-    if #state.held >= 1024 then return fail("tcp_stream:push: at most 1024 packets are held") end
+    local most = context.held_segments_max
+    if #state.held >= most then return fail("tcp_stream:push: at most %d packets are held", most) end
     local seq, size, syn = tcp.seq, sequence_size(tcp), tcp.flags.syn
     if not state.start then state.start, state.next = seq, seq end
     local slot = tcp.slot_
@@ -104,7 +104,7 @@ end
 
 -- Of too many edits the oldest that have left become part of the shift.
 local function prune(state)
-    while #state.patches > EDITS_MAX / 2 do
+    while #state.patches > context.edits_max / 2 do
         local patch = state.patches[1]
         if patch.at + patch.erased >= state.offset then return end
         state.shift = state.shift + #patch.text - patch.erased
@@ -272,8 +272,8 @@ local function edit(self, what, erased, text)
     local last = patches[#patches]
     if last and last.at + last.erased == state.cursor then
         last.erased, last.text = last.erased + erased, last.text .. text
-    elseif #patches >= EDITS_MAX then
-        return fail("%s: at most %d edits that no ACK has passed", what, EDITS_MAX)
+    elseif #patches >= context.edits_max then
+        return fail("%s: at most %d edits that no ACK has passed", what, context.edits_max)
     else
         patches[#patches + 1] = { at = state.cursor, erased = erased, text = text }
     end

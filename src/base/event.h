@@ -1,5 +1,6 @@
 // The engine's own events: why it dropped, changed or remarked on something. One list for the
-// whole program, so that every drop has exactly one reason, and each value has one counter.
+// whole program, so that every drop and every change has exactly one reason, and each value has one
+// counter.
 //
 // X(enumerator, "name as users see it", "one sentence for the alert or anomaly record")
 #pragma once
@@ -14,7 +15,7 @@ namespace haka {
 // clang-format off
 #define HAKA_EVENTS(X)                                                                            \
     X(None, "none", "nothing to remark")                                                          \
-    X(Rule, "rule", "dropped by a rule")                                                          \
+    X(Rule, "rule", "by a rule")                                                                  \
     X(RuleError, "rule-error", "a rule failed")                                                   \
     X(LuaMemory, "lua.memory", "the policy reached lua.memory_max")                               \
     X(FrameTruncated, "frame.truncated", "the frame ends inside its link or network header")     \
@@ -57,6 +58,9 @@ namespace haka {
     X(TcpUrgent, "tcp.urgent", "urgent data is passed on as plain data")                          \
     X(TcpReserved, "tcp.reserved-bits", "reserved or ECN bits were cleared")                       \
     X(IpLowTtl, "ip.low-ttl", "a TTL or hop limit below tcp.ttl_min was raised")                   \
+    X(FragmentRecut, "ip.fragment-recut", "a datagram that had waited was cut anew") \
+    X(TcpEdited, "tcp.edited", "bytes of an edited or held stream, cut anew")                     \
+    X(TcpTranslated, "tcp.translated", "numbers that fit what an edit has moved")                 \
     X(TcpGap, "tcp.gap", "bytes that the receiver acknowledged are missing")                      \
     X(TcpHoldLimit, "tcp.hold-limit", "too many bytes or segments are held")                      \
     X(TcpStreamMemory, "tcp.stream-memory", "all stream memory is in use")                        \

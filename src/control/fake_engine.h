@@ -66,6 +66,7 @@ inline WorkerSight busy_worker() {
     summary.bytes_out = 9'500;
     summary.drops.at(static_cast<std::size_t>(Event::Rule)) = 4;
     summary.drops.at(static_cast<std::size_t>(Event::TcpOutOfWindow)) = 1;
+    summary.changes.at(static_cast<std::size_t>(Event::TcpEdited)) = 7;
     summary.events.at(static_cast<std::size_t>(Event::TcpGap)) = 1;
     summary.drops_by_rule["filter"] = 4;
     summary.alerts_by_rule["filter"] = 6;

@@ -107,8 +107,9 @@ void add_packets(Page& page, const Figures& figures, const report::Summary& all)
     page.begin("haka_packets_dropped_total", "Packets that the engine dropped, by reason.",
                MetricType::Counter);
     page.by_event(all.drops, "reason");
-    page.counter("haka_packets_modified_total", "Packets that left with other bytes.",
-                 all.packets_changed);
+    page.begin("haka_packets_modified_total", "Packets that left with other bytes, by reason.",
+               MetricType::Counter);
+    page.by_event(all.changes, "reason");
     page.counter("haka_packets_injected_total", "Packets that the engine or the policy made.",
                  all.packets_injected);
     page.counter("haka_packets_absorbed_total",

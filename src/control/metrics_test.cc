@@ -40,6 +40,7 @@ TEST_F(MetricsTest, CountsPackets) {
     expect_line("haka_packets_sent_total 190");
     expect_line("haka_packets_dropped_total{reason=\"rule\"} 8");
     expect_line("haka_packets_dropped_total{reason=\"tcp.bad-ack\"} 0");
+    expect_line("haka_packets_modified_total{reason=\"tcp.edited\"} 14");
     expect_line("haka_events_total{event=\"tcp.gap\"} 2");
     expect_line("haka_kernel_drops_total{worker=\"0\"} 12");
     expect_line("haka_queue_depth{worker=\"0\"} 11");

@@ -109,6 +109,7 @@ Json stats_of(Engine& engine) {
     return {{"packets", packets_of(all)},
             {"bytes", {{"in", all.bytes_in}, {"out", all.bytes_out}}},
             {"drops", by_event(all.drops)},
+            {"changes", by_event(all.changes)},
             {"drops_by_rule", all.drops_by_rule},
             {"events", by_event(all.events)},
             {"alerts_by_rule", all.alerts_by_rule},

@@ -41,6 +41,7 @@ TEST_F(RespondTest, StatsAreTheWorkersTogether) {
     const json stats = ask(R"({"command": "stats", "arguments": {}})")["message"];
     EXPECT_EQ(stats["packets"]["in"], 200);
     EXPECT_EQ(stats["drops"], json({{"rule", 8}, {"tcp.out-of-window", 2}}));
+    EXPECT_EQ(stats["changes"], json({{"tcp.edited", 14}}));
     EXPECT_EQ(stats["connections"]["ESTABLISHED"], 4);
     EXPECT_EQ(stats["connections_ended"]["closed"], 2);
     EXPECT_EQ(stats["workers"].size(), 2U);

@@ -281,6 +281,9 @@ void Worker::settle_decisions(Item* item) {
             const Listener& listener = listeners_->at(connection.listener);
             if (listener.http != nullptr && listener.http->is_rewriting()) {
                 kind = DecisionKind::Reset;  // What is framed anew can't go on as it comes.
+            } else if (listener.translates()) {
+                bypass(connection);  // Its ends need the numbers until it ends by itself.
+                continue;
             }
         }
         const bool at_hand = &connection == connection_;

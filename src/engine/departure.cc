@@ -100,7 +100,7 @@ void Worker::depart_fragments(Item& joined, flow::Connection* connection) {
     }
     flow::Recut cut;
     std::span<const Frame> leaving = originals;
-    if ((joined.changed || !joined.joined) && !joined.dropped) {
+    if ((joined.changed() || !joined.joined) && !joined.dropped) {
         output::fix_checksums(joined.headers, joined.frame.mutable_bytes(), joined.to_fix);
         if (flow::recut(joined.frame, *joined.shape, cut)) {
             leaving = cut.frames;
@@ -111,7 +111,9 @@ void Worker::depart_fragments(Item& joined, flow::Connection* connection) {
         Item fragment;
         fragment.frame = frame;
         fragment.headers = wire::find_headers(frame.link, frame.bytes());
-        fragment.changed = cut_anew && !joined.injected;
+        if (cut_anew && !joined.injected) {
+            fragment.change = joined.changed() ? joined.change : Event::FragmentRecut;
+        }
         fragment.injected = joined.injected;
         fragment.dropped = joined.dropped;
         fragment.reason = joined.reason;
@@ -182,7 +184,10 @@ void Worker::account(const Item& item) {
     }
     summary_.packets_out += 1;
     summary_.bytes_out += item.frame.size;
-    summary_.packets_changed += item.changed ? 1 : 0;
+    if (item.changed()) {
+        summary_.packets_changed += 1;
+        summary_.count_change(item.change);
+    }
     summary_.packets_injected += item.injected ? 1 : 0;
 }
 
@@ -199,14 +204,14 @@ std::string Worker::comment_of(const Item& item) const {
         return item.rule == 0 ? std::string("injected")
                               : fmt::format("injected by {}", rule_name(item.rule));
     }
-    return item.changed ? "accept, changed" : "accept";
+    return item.changed() ? "accept, changed" : "accept";
 }
 
 void Worker::write(const Item& item, const flow::Connection* connection) {
     last_link_ = item.frame.link;
     last_interface_ = item.frame.interface;
     if (way_out_ != nullptr) {
-        if (item.changed || item.injected) {
+        if (item.changed() || item.injected) {
             way_out_->send(item.frame, {.origin = item.injected ? capture::Origin::Ours
                                                                 : capture::Origin::Packet,
                                         .segment_size = segment_size(item, connection)});
@@ -217,7 +222,7 @@ void Worker::write(const Item& item, const flow::Connection* connection) {
     if (!options_.writes_packets) {
         return;
     }
-    const bool same_size = !item.changed && !item.injected;
+    const bool same_size = !item.changed() && !item.injected;
     journal_->stage({.order = order_,
                      .when = way_out_ == nullptr ? item.frame.when : wall_time(now_),
                      .interface = item.frame.interface,
@@ -247,7 +252,9 @@ void Worker::send_pending() {
         const std::uint32_t slot = to_send_[i].slot;
         Item item = slots_.item_of(slot);
         item.to_fix = slots_.at(slot).changed;
-        item.changed = item.taken && item.to_fix != 0;
+        if (item.taken && item.to_fix != 0) {
+            item.note_change(Event::Rule);
+        }
         item.rule = to_send_[i].rule;
         if (!item.taken) {
             item.frame.when = now_;

@@ -15,13 +15,16 @@ namespace haka::engine {
 struct Fate {
     bool bad_ipv4_checksum = false;
     bool dropped = false;
-    bool changed = false;        // Its bytes aren't the captured ones.
     bool injected = false;       // Made here, not captured.
     bool joined = false;         // A datagram that was joined of fragments.
     bool taken = false;          // A policy took it over (tcp_stream:push).
     Event reason = Event::None;  // Why it is dropped.
+    Event change = Event::None;  // Why its bytes aren't the captured ones; the first reason.
     std::uint32_t to_fix = 0;    // HAKA_CHANGED_*: which checksums must be made right.
     std::uint32_t rule = 0;      // The rule that dropped it.
+
+    [[nodiscard]] bool changed() const { return change != Event::None; }
+    void note_change(Event why) { change = changed() ? change : why; }
 };
 
 struct Item : Fate {

@@ -1,6 +1,7 @@
 // The streams of connections that somebody listens to, and each rule's cursor in them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -57,6 +58,14 @@ struct Listener {
     bool edited = false;                     // A rule changed a stream, ever.
     bool tied = false;                       // Shaper::Exit::tie
     bool bypassed = false;  // No rule looks any more; what was edited is still translated.
+
+    // Its ends number bytes differently.
+    [[nodiscard]] bool translates() const {
+        return std::ranges::any_of(lanes, [](const std::unique_ptr<Lane>& lane) {
+            return lane != nullptr &&
+                   (!lane->outlet.map().empty() || lane->outlet.map().shift() != 0);
+        });
+    }
 };
 
 // After a hook: moves a cursor to where it may stay. Returns the position from which on it still

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <ctime>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <thread>
 #include <utility>
 
@@ -57,10 +58,15 @@ void LiveReload::begin(Clock::time_point now) {
     });
 }
 
-// Closing a Lua state takes milliseconds that no packet shall wait for.
+// Closing a Lua state takes milliseconds that no packet shall wait for. The C library keeps what a
+// state had, in pieces between blocks of others that outlive it: each policy would leave some.
 void LiveReload::end_retired() {
+    bool any = false;
     for (const auto& worker : workers_) {
-        (void)worker->worker().take_retired();
+        any = !worker->worker().take_retired().empty() || any;
+    }
+    if (any) {
+        (void)malloc_trim(0);
     }
 }
 

@@ -169,7 +169,9 @@ bool Shaper::translate_answer(const Scene& scene, Item& item, const Segment& seg
     const bool tells_blocks = numbers.translate_sacks(
         outlet, half.isn,
         {.ack = ack, .sent_again = lane.recovery.sent_again(), .resent = &lane.resent});
-    item.changed = item.changed || numbers.changed();
+    if (numbers.changed()) {
+        item.note_change(Event::TcpTranslated);
+    }
     return news || !ours || tells_blocks || !live() || !is_plain_ack(item, segment);
 }
 
@@ -255,7 +257,9 @@ bool Shaper::pass_bare(Scene& scene, Item& item, Lane& lane, const Segment& segm
                                       : to_seq(half.isn, output) + (behind_fin ? 1 : 0);
         output::Numbers numbers(item.headers, item.frame.data);
         numbers.set_seq(seq);
-        item.changed = item.changed || numbers.changed();
+        if (numbers.changed()) {
+            item.note_change(Event::TcpTranslated);
+        }
     }
     note_timestamp(lane, segment.ts_value, segment.has_timestamp);
     return exit_->let_out(item, &scene.connection);

@@ -33,7 +33,9 @@ bool Shaper::let_out_as_is(Scene& scene, Item& item, Lane& lane, std::uint64_t f
     const Half& half = scene.connection.half(scene.from_client);
     output::Numbers numbers(item.headers, item.frame.data);
     numbers.set_seq(to_seq(half.isn, from));
-    item.changed = item.changed || numbers.changed();
+    if (numbers.changed()) {
+        item.note_change(Event::TcpTranslated);
+    }
     note_timestamp(lane, scene.timestamp, scene.has_timestamp);
     scene.left = true;
     return exit_->let_out(item, &scene.connection);

@@ -53,7 +53,7 @@ bool Shaper::leave(Scene& scene, const output::Head& head, bool injected,
                   .interface = head.interface,
                   .link = head.link};
     wire::find_headers(head.link, piece_, item.headers);
-    item.changed = !injected;
+    item.change = injected ? Event::None : Event::TcpEdited;
     item.injected = injected;
     if (scene.item != nullptr && !injected) {
         item.joined = scene.item->joined;

@@ -149,7 +149,7 @@ void Worker::normalise(Item& item, const flow::Connection& connection,
 void Worker::note_normalised(Item& item, const flow::Connection& connection, Event event,
                              std::uint32_t changed) {
     remark(event, item, &connection);
-    item.changed = true;
+    item.note_change(event);
     item.to_fix |= changed;
     lent_ = false;
 }
@@ -198,7 +198,7 @@ bool Worker::store(Item& item, flow::Connection& connection, Listener& listener,
     if (added.differs) {
         tell_difference(item, connection);
         if (!options_.settings.pass_through && buffer.rewrite(judgement.offset, bytes).changed) {
-            item.changed = true;
+            item.note_change(Event::TcpOverlapDiffers);
             item.to_fix |= HAKA_CHANGED_TRANSPORT;
             lent_ = false;
         }
@@ -250,7 +250,7 @@ void Worker::empty_resend(Item& item, flow::Connection& connection,
         std::min<std::uint64_t>(buffer.kept_begin() - judgement.offset, bytes.size()));
     if (buffer.rewrite(judgement.offset, bytes).changed) {
         tell_difference(item, connection);
-        item.changed = true;
+        item.note_change(Event::TcpOverlapDiffers);
         item.to_fix |= HAKA_CHANGED_TRANSPORT;
         lent_ = false;
     }
@@ -262,7 +262,7 @@ void Worker::empty_resend(Item& item, flow::Connection& connection,
     const bool is_syn = (item.frame.data[item.headers.transport + 13] & wire::kSyn) != 0;
     rest.skip = is_syn ? 0 : (judgement.trimmed ? 0 : judgement.skip) + unknown;
     rest.size = is_syn ? 0 : judgement.size - unknown;  // A SYN's number is its own, not a byte's.
-    trim(item, rest);
+    trim(item, rest, Event::TcpResendEmptied);
 }
 
 // The bound on what rules keep while they wait; false: the connection was decided.
@@ -350,10 +350,7 @@ void Worker::bypass(flow::Connection& connection) {
         release_listener(connection);
         return;
     }
-    const auto is_unedited = [](const std::unique_ptr<Lane>& lane) {
-        return lane == nullptr || (lane->outlet.map().empty() && lane->outlet.map().shift() == 0);
-    };
-    if (options_.mode == stream::Mode::File && std::ranges::all_of(listener.lanes, is_unedited)) {
+    if (options_.mode == stream::Mode::File && !listener.translates()) {
         // A recorded sender repeats nothing: what is held leaves with its holes.
         if (shaper_.flush(connection, listener, true, now_) &&
             shaper_.flush(connection, listener, false, now_)) {

@@ -103,7 +103,7 @@ void Worker::translate_quote(Item& item) {
         stream::to_seq(isn, lane->outlet.map().acked_input(static_cast<std::uint64_t>(output)));
     if (translated != seq) {
         store_be32(bytes + quote.tcp + 4, translated);
-        item.changed = true;
+        item.note_change(Event::TcpTranslated);
         item.to_fix |= HAKA_CHANGED_TRANSPORT;
         lent_ = false;
     }
@@ -241,14 +241,14 @@ void Worker::follow(Item& item, flow::Connection& connection, wire::Segment& seg
 }
 
 // Cuts the payload to what lies in the receiver's window.
-void Worker::trim(Item& item, const stream::Judgement& judgement) {
+void Worker::trim(Item& item, const stream::Judgement& judgement, Event why) {
     const std::uint32_t there = item.headers.end - item.headers.payload;
     const std::uint32_t size = std::min(judgement.size, there - std::min(judgement.skip, there));
     item.frame.size =
         output::trim_payload(item.headers, item.frame.mutable_bytes(),
                              {.skip = judgement.skip, .size = size, .cut = judgement.size - size});
     item.frame.original_size = item.frame.size + item.headers.cut;
-    item.changed = true;
+    item.note_change(why);
     lent_ = false;
 }
 
@@ -299,7 +299,7 @@ void Worker::carry_out(Item& item, flow::Connection& connection, const wire::Seg
         }
     }
     if (judgement.trimmed) {
-        trim(item, judgement);
+        trim(item, judgement, judgement.event);
     }
     if (connection.listener != flow::kNoIndex) {
         normalise(item, connection, segment);

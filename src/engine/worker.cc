@@ -355,7 +355,7 @@ bool Worker::finish_event(RunStatus status, Item* item) {
     }
     haka_packet& slot = slots_.at(0);
     if (item != nullptr && slot.changed != 0) {
-        item->changed = true;
+        item->note_change(Event::Rule);
         item->to_fix |= slot.changed;
         slot.changed = 0;
         reread(*item);

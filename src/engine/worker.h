@@ -168,7 +168,7 @@ private:
                    Event event);
     void pass(Item& item, flow::Connection& connection, const wire::Segment& segment,
               const stream::Judgement& judgement);
-    void trim(Item& item, const stream::Judgement& judgement);
+    void trim(Item& item, const stream::Judgement& judgement, Event why);
     bool listen(Item& item, flow::Connection& connection, const wire::Segment& segment,
                 const stream::Judgement& judgement);
     void leave(Item& item, flow::Connection& connection, const wire::Segment& segment,

@@ -248,7 +248,7 @@ bool Worker::checksum_ok(std::uint32_t slot, bool transport) {
     const FrameOf frame = frame_of(slot);
     const wire::Headers& headers = frame.headers;
     if (transport) {
-        if (slot == 0 && item_->frame.checksum != FrameChecksum::Unknown && !item_->changed) {
+        if (slot == 0 && item_->frame.checksum != FrameChecksum::Unknown && !item_->changed()) {
             return true;  // Its source says so, or it will be computed by whoever sends it.
         }
         const auto check = wire::verify_transport(headers, frame.bytes);

@@ -16,6 +16,8 @@ script::Options script_options(const RunOptions& options, std::uint32_t worker) 
             .log_levels = options.log_levels,
             .seed = options.settings.seed,
             .worker = worker,
+            .held_segments_max = options.settings.tcp.held_segments_max,
+            .edits_max = options.settings.tcp.edits_max,
             .pass_through = options.settings.pass_through,
             .profile = options.profile,
             .disabled_rules = options.black_box == nullptr ? std::vector<std::string>()

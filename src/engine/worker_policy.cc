@@ -264,7 +264,7 @@ stream::Judgement Worker::cut_at_start(Item& item, const flow::Connection& conne
     stream::Judgement head = judgement;
     head.size = static_cast<std::uint32_t>(start - judgement.offset);
     head.fin = false;
-    trim(item, head);
+    trim(item, head, Event::TcpResendEmptied);
     head.trimmed = true;
     return head;
 }

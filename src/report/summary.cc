@@ -222,6 +222,7 @@ Summary& Summary::operator+=(const Summary& other) {
         last_packet = std::max(last_packet.value_or(*other.last_packet), *other.last_packet);
     }
     add_each(drops, other.drops);
+    add_each(changes, other.changes);
     add_rules(drops_by_rule, other.drops_by_rule);
     add_each(events, other.events);
     add_rules(alerts_by_rule, other.alerts_by_rule);
@@ -244,6 +245,7 @@ void append_summary(std::string& out, const Summary& summary, const ConsoleStyle
     Rows rows(out, style);
     append_packets(rows, summary);
     append_events(rows, "dropped", summary.drops);
+    append_events(rows, "changed", summary.changes);
     append_rules(rows, "by rule", summary.drops_by_rule);
     append_connections(rows, summary);
     append_events(rows, "events", summary.events);

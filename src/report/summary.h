@@ -81,7 +81,8 @@ struct Summary {
     std::optional<Instant> first_packet;  // Earliest and latest time stamp.
     std::optional<Instant> last_packet;
 
-    std::array<std::uint64_t, kEventCount> drops{};  // By reason, Event::Rule included.
+    std::array<std::uint64_t, kEventCount> drops{};    // By reason, Event::Rule included.
+    std::array<std::uint64_t, kEventCount> changes{};  // The same of packets_changed.
     RuleCounts drops_by_rule;
     std::array<std::uint64_t, kEventCount> events{};
     RuleCounts alerts_by_rule;
@@ -103,6 +104,7 @@ struct Summary {
     double cpu_seconds = 0;
 
     void count_drop(Event event) { drops[static_cast<std::size_t>(event)] += 1; }
+    void count_change(Event event) { changes[static_cast<std::size_t>(event)] += 1; }
     void count_event(Event event) { events[static_cast<std::size_t>(event)] += 1; }
     void count_end(flow::EndReason reason) {
         connections_ended[static_cast<std::size_t>(reason)] += 1;

@@ -18,6 +18,8 @@ Summary busy_worker() {
     summary.packets_in = 1'600'000;
     summary.packets_out = 1'590'002;
     summary.packets_dropped = 10'000;
+    summary.packets_changed = 5;
+    summary.changes.at(static_cast<std::size_t>(Event::TcpEdited)) = 5;
     summary.packets_injected = 2;
     summary.packets_absorbed = 3;
     summary.bytes_in = 98'200'000;
@@ -49,12 +51,14 @@ TEST(SummaryTest, AlignsWhatHappened) {
         "packets            1,600,000  read, 98.2 MB, 10.500 s of traffic\n"
         "                   1,590,002  passed, 97.0 MB\n"
         "                      10,000  dropped\n"
+        "                           5  changed\n"
         "                           2  injected\n"
         "                           3  held back or erased\n"
         "                           6  malformed\n"
         "                           4  with a wrong checksum\n"
-        "dropped                9,000  rule: dropped by a rule\n"
+        "dropped                9,000  rule: by a rule\n"
         "                       1,000  tcp.no-connection: no connection found for tcp packet\n"
+        "changed                    5  tcp.edited: bytes of an edited or held stream, cut anew\n"
         "by rule                8,000  firewall\n"
         "                       1,000  a\n"
         "connections          200,000  seen, at most 5,000 at a time\n"

@@ -127,6 +127,8 @@ struct haka_context {
     uint32_t hook;       /* script::Hook at work */
     uint32_t end_reason; /* flow::EndReason on tcp-connection-end */
     uint32_t pass_through;
+    uint32_t held_segments_max; /* of a tcp.stream(), as is the next */
+    uint32_t edits_max;
     uint32_t worker;
     uint32_t log_level_max; /* highest (most verbose) level that any module logs */
     uint64_t packet_number; /* of the packet at hand */

@@ -105,6 +105,8 @@ std::string Script::prepare() {
     context_->host = host_;
     context_->worker = options_.worker;
     context_->pass_through = options_.pass_through ? 1 : 0;
+    context_->held_segments_max = options_.held_segments_max;
+    context_->edits_max = options_.edits_max;
     const auto open = [](lua_State* state) {
         luaL_openlibs(state);
         return 0;

@@ -31,6 +31,8 @@ struct Options {
     std::map<std::string, std::string> log_levels;  // Module (or "default") to level.
     std::uint64_t seed = 0;
     std::uint32_t worker = 0;
+    std::uint32_t held_segments_max = TcpSettings().held_segments_max;  // Of tcp.stream().
+    std::uint32_t edits_max = TcpSettings().edits_max;                  // The same.
     bool pass_through = false;
     bool profile = false;
     std::vector<std::string> disabled_rules{};  // By name; they are left out.

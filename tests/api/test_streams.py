@@ -364,6 +364,24 @@ class FreeStanding(HakaCase):
                          [(1, b"abcXY"), (6, b"df"), (1, b"abcXY")])
         self.assert_whole(result)
 
+    def test_limits(self):
+        policy = """haka.disable_dissector("tcp-connection")
+            local stream, n = tcp.stream(), 0
+            haka.rule{ hooks = { "tcp-up" }, eval = function(self, pkt)
+                n = n + 1
+                if n <= 2 then stream:push(pkt) return end
+                expect.fails("at most 2 packets are held", function() stream:push(pkt) end)
+                stream:insert("-") stream:advance(1) stream:insert("-") stream:advance(1)
+                expect.fails("at most 2 edits", function() stream:insert("-") end)
+                for i = 1, 2 do stream:pop():send() end
+                stream:push(pkt)
+                stream:pop():send()
+            end }"""
+        frames = [tcp(CLIENT, SERVER, 1, 2, seq, 0, ACK, b"abc") for seq in (1, 4, 7)]
+        settings = ("--set", "tcp.held_segments_max=2", "--set", "tcp.edits_max=2")
+        result = self.expect(policy, frames, *settings, held=4)
+        self.assertEqual([packet.payload for packet in result.leaving()], [b"-a-bc", b"abc", b"abc"])
+
     def test_what_is_never_popped_is_dropped(self):
         result = self.run_policy("""haka.disable_dissector("tcp-connection")
             local stream = tcp.stream()

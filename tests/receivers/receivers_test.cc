@@ -18,7 +18,7 @@
 namespace haka::receivers {
 namespace {
 
-// What passes unlooked, or isn't normalised, by setting is not unambiguous.
+// What passes unlooked, or isn't normalised, by setting or as the policy asks, is not unambiguous.
 bool is_promised(const test::Case& test) {
     const auto passes = [](Exception exception) {
         return exception == Exception::Bypass || exception == Exception::Pass;
@@ -27,7 +27,8 @@ bool is_promised(const test::Case& test) {
     return !settings.pass_through && settings.tcp.clear_urgent &&
            settings.tcp.midstream == Midstream::Drop && !passes(settings.exceptions.hold) &&
            !passes(settings.exceptions.memory) && !passes(settings.exceptions.table_full) &&
-           settings.lua.on_error == Exception::Drop;
+           settings.lua.on_error == Exception::Drop &&
+           test.policy.find(":close()") == std::string::npos;
 }
 
 struct Tally {
