@@ -124,7 +124,6 @@ void Worker::retire(std::size_t index) {
     std::unique_ptr<Policy> retired = std::move(policies_[index]);
     policies_.erase(policies_.begin() + static_cast<std::ptrdiff_t>(index));
     if (retired->connections != 0) {
-        summary_.events.at(static_cast<std::size_t>(Event::PolicyMoved)) += retired->connections;
         resume_moved(retired->generation);
     }
     const std::lock_guard lock(retired_mutex_);
@@ -177,6 +176,9 @@ void Worker::resume_moved(std::uint32_t generation) {
 // (tcp-connection-new) with its next packet. No dissector begins in the middle. In the middle of
 // an HTTP message that a rule has rewritten so far, nobody can go on: such a connection is reset.
 void Worker::move(flow::Connection& connection) {
+    if (connection.state < flow::State::TimeWait) {  // What is left of one that is over is none.
+        summary_.count_event(Event::PolicyMoved);
+    }
     connection.generation = newest().generation;
     newest().connections += 1;
     connection.moved = true;

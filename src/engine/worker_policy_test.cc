@@ -87,10 +87,10 @@ TEST_F(WorkerPolicyTest, BeyondTheMostTheOldestsConnectionsMoveToTheNewest) {
     EXPECT_EQ(worker_->take_retired().size(), 0U);
     EXPECT_EQ(reload(teller("three")).prints, "one exit\n");
     EXPECT_EQ(worker_->take_retired().size(), 1U);
-    EXPECT_EQ(counted(Event::PolicyMoved), 1U);
     EXPECT_EQ(walk({first[4], second[4]}).prints,
               "three packet\nthree new 4001\nthree an answer\n"
               "two packet\ntwo an answer\n");
+    EXPECT_EQ(counted(Event::PolicyMoved), 1U);
     EXPECT_EQ(walk({first[5]}).prints, "three packet\nthree another question\n");
     const Said end = finish();
     EXPECT_EQ(std::ranges::count(end.prints, '\n'), 4) << end.prints;  // Two ends, two exits.
@@ -129,9 +129,9 @@ TEST_F(WorkerPolicyTest, HttpIsNotReadInTheMiddleOfAMovedConnection) {
     (void)walk(some(test::whole_connection(4002), 0, 3));
     (void)reload(reader(R"(haka.rule{ hooks = { "http-request" },
                                       eval = function () print("a request") end })"));
-    EXPECT_EQ(counted(Event::PolicyMoved), 1U);
     const Said later = walk(
         {{talk.answer("HTTP/1.1 204 No Content\r\n\r\n")}, {talk.send("not HTTP at all\r\n\r\n")}});
+    EXPECT_EQ(counted(Event::PolicyMoved), 1U);
     EXPECT_EQ(later.prints, "");
     EXPECT_EQ(later.packets.size(), 2U);
     EXPECT_EQ(ended(flow::EndReason::Dropped), 0U);
@@ -171,7 +171,19 @@ TEST_F(WorkerPolicyTest, AtItsDeadlineAnOlderPolicyLetsGo) {
     EXPECT_EQ(said(journal).prints, "");
     worker_->pass_time(Instant{} + kSecond * 11, journal);
     EXPECT_EQ(said(journal).prints, "one exit\n");
+    (void)walk({packets[4]});
     EXPECT_EQ(counted(Event::PolicyMoved), 1U);
+}
+
+TEST_F(WorkerPolicyTest, WhatIsLeftOfAnEndedConnectionIsNotCountedAsMoved) {
+    options_.settings.policy.generations_max = 2;
+    load(teller("one"));
+    (void)walk(test::whole_connection(4001));
+    (void)reload("");
+    (void)walk(some(test::whole_connection(4002), 0, 3));
+    EXPECT_EQ(reload("").prints, "one exit\n");
+    (void)finish();
+    EXPECT_EQ(counted(Event::PolicyMoved), 0U);
 }
 
 TEST_F(WorkerPolicyTest, WhatWaitsForARuleThatIsGoneLeaves) {
