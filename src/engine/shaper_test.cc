@@ -407,6 +407,24 @@ TEST_F(ShaperTest, WhatABatchBroughtLeavesAsFullSegments) {
     EXPECT_EQ(text_of(client({.seq = 61, .text = text})), edited);
 }
 
+// What a router marked one packet with is not said of another's bytes (RFC 3168).
+TEST_F(ShaperTest, SegmentsWithOtherCongestionMarksStayApart) {
+    start(kLengthensAll, kMss100);
+    const auto left = say({{.seq = 1, .text = "a"},
+                           {.seq = 2, .text = "b"},
+                           {.seq = 3, .text = "c", .flags = wire::kAck | wire::kEce},
+                           {.seq = 4, .text = "d", .flags = wire::kAck | wire::kEce}},
+                          {});
+    ASSERT_EQ(left.size(), 4U);  // Of 122 bytes each, the MSS being 100.
+    const std::string x(60, 'x');
+    EXPECT_EQ(left[0].text + left[1].text, x + "a" + x + "b");
+    EXPECT_EQ(left[2].text + left[3].text, x + "c" + x + "d");
+    EXPECT_EQ(left[0].text.size(), 100U);
+    EXPECT_EQ(left[1].flags & wire::kEce, 0);
+    EXPECT_NE(left[2].flags & wire::kEce, 0);
+    EXPECT_NE(left[3].flags & wire::kEce, 0);
+}
+
 TEST_F(ShaperTest, WhatIsAcknowledgedWithinABatchDoesntLeaveAgain) {
     start(kLengthensAll, {2, 4, 0, 200});
     EXPECT_EQ(text_of(client({.text = "aaaaa"})), std::string(60, 'x') + "aaaaa");
