@@ -3,6 +3,7 @@
 
     control.py HAKA SOURCE
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -173,6 +174,25 @@ class Control(unittest.TestCase):
         self.assertRegex(text, r'(?m)^haka_connections_active\{state="ESTABLISHED"\} 1$')
         self.assertRegex(text, r'(?m)^haka_rule_duration_seconds_count\{rule="tells"\} 1$')
         self.assertRegex(text, r'(?m)^haka_worker_answers\{worker="0"\} 1$')
+
+    def test_who_connects_and_says_nothing_keeps_nobody_out(self):
+        for _ in range(16):  # control.clients_max
+            idle = socket.socket(socket.AF_UNIX)
+            idle.connect(CONTROL)
+            self.addCleanup(idle.close)
+        for words in (b"", b"GET /metrics HTTP/1.1\r\nX: ", b"\0" * 100_000):
+            for _ in range(8):
+                silent = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+                self.addCleanup(silent.close)
+                with contextlib.suppress(OSError):  # Garbage may be cut off.
+                    silent.sendall(words)
+        time.sleep(1.1)  # What is idle for a second gives way.
+        self.assertEqual(asked("status")["workers"], 1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE) as page:
+            self.assertIn("haka_build_info", page.read().decode())
+        self.connect()
+        self.engine.terminate()
+        self.assertEqual(self.engine.wait(PATIENCE), 0)
 
     def test_the_service_manager_hears_of_it(self):
         def hears(word):
