@@ -91,6 +91,11 @@ public:
     [[nodiscard]] Due take_due();
     bool retransmit(flow::Connection& connection, Listener& listener, const Due& due, Instant now);
 
+    // Whether the receiver of these bytes counts them as they leave here.
+    [[nodiscard]] bool counts_output(const Lane& lane) const {
+        return live() || lane.answers_count_output;
+    }
+
 private:
     // What all functions below share of the packet at hand.
     struct Scene {
@@ -111,10 +116,6 @@ private:
         return listener.lanes.at(of_client ? 0 : 1);
     }
 
-    // Whether the receiver of these bytes counts them as they leave here.
-    [[nodiscard]] bool counts_output(const Lane& lane) const {
-        return live() || lane.answers_count_output;
-    }
     [[nodiscard]] static const Lane* lane_at(const Listener* listener, bool of_client) {
         return listener == nullptr ? nullptr : listener->lanes.at(of_client ? 0 : 1).get();
     }

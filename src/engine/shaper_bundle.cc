@@ -85,7 +85,7 @@ bool Shaper::send_bundle(Scene& scene, Lane& lane, bool of_client, BundleEnd end
         return true;
     }
     if (bundle.head.headers.payload - bundle.head.headers.transport > 20 + kTimestampOption) {
-        bundle.head = output::plain_head(bundle.head);  // Its SACK blocks will be old.
+        bundle.head = output::waiting_head(bundle.head);  // Its SACK blocks will be old.
     }
     if (!bundle.listed) {
         bundle.listed = true;

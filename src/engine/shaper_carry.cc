@@ -183,7 +183,7 @@ void Shaper::keep_carrier(Lane& lane, Item& item) {
         mine->head.shape = *item.shape;
     }
     if (live()) {
-        mine->head = output::plain_head(mine->head);  // Its SACK blocks will be old.
+        mine->head = output::waiting_head(mine->head);  // Its SACK blocks will be old.
     }
     lane.head = mine->head;
     lane.head.shape = {};

@@ -90,7 +90,7 @@ void Worker::translate_quote(Item& item) {
     const bool of_client = ordered.source_is_low == connection->client_is_low;
     const Listener& listener = listeners_->at(connection->listener);
     const Lane* const lane = listener.lanes.at(of_client ? 0 : 1).get();
-    if (lane == nullptr) {
+    if (lane == nullptr || !shaper_.counts_output(*lane)) {
         return;
     }
     const std::uint32_t isn = connection->half(of_client).isn;

@@ -7,6 +7,7 @@
 #include "output/forge.h"
 #include "script/abi.h"
 #include "wire/build.h"
+#include "wire/tcp.h"
 #include "wire/tcp_options.h"
 
 namespace haka::output {
@@ -92,6 +93,24 @@ Head plain_head(const Head& head) {
         plain.shape.unfragmentable = plain.headers.transport - plain.headers.net;
     }
     return plain;
+}
+
+Head waiting_head(const Head& head) {
+    Head waiting = plain_head(head);
+    const std::uint8_t* const net = head.bytes.data() + head.headers.net;
+    std::uint8_t* const to_net = waiting.bytes.data() + waiting.headers.net;
+    if (head.headers.ip_version == 4) {
+        to_net[1] = net[1];
+        to_net[8] = net[8];
+    } else {
+        std::copy_n(net, 4, to_net);
+        to_net[7] = net[7];
+    }
+    const std::uint8_t* const tcp = head.bytes.data() + head.headers.transport;
+    std::uint8_t* const to_tcp = waiting.bytes.data() + waiting.headers.transport;
+    to_tcp[12] = static_cast<std::uint8_t>((to_tcp[12] & 0xf0U) | (tcp[12] & 0x0fU));
+    to_tcp[13] = tcp[13] & (wire::kEce | wire::kCwr);
+    return waiting;
 }
 
 void build_piece(const Head& head, const Piece& piece, ByteView options, ByteView payload,

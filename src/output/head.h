@@ -37,6 +37,10 @@ struct Timestamps {
 // The same head without IP and TCP options but time stamps: for segments of our own.
 [[nodiscard]] Head plain_head(const Head& head);
 
+// The same for bytes that came with `head` and leave later: routers' words about them (DSCP, ECN,
+// flow label, TTL) and the reserved bits stay theirs.
+[[nodiscard]] Head waiting_head(const Head& head);
+
 // What is the piece's own.
 struct Piece {
     std::uint32_t seq = 0;

@@ -43,6 +43,10 @@ void judge_reset(const Sight& sight, Judgement& judgement) {
         drop(judgement, Event::TcpNoConnection);
         return;
     }
+    if (is_old_in_syn_sent(sight, 0)) {
+        drop(judgement, Event::TcpOldTimestamp);
+        return;
+    }
     if (!from.seen) {
         // The answer to a SYN must name it (RFC 9293, 3.10.7.3).
         if (!sight.has(kAck)) {

@@ -67,6 +67,21 @@ inline bool is_old(const Sight& sight, std::int32_t tolerated) {
            circle_distance(sight.segment.ts_value, sight.from.timestamp_recent) < -tolerated;
 }
 
+// Before the SYN is answered nothing is agreed; but its sender's clock is known, and an answer
+// would echo it (RFC 7323, 3.2).
+inline bool is_old_in_syn_sent(const Sight& sight, std::int32_t tolerated) {
+    const wire::Segment& segment = sight.segment;
+    if (!segment.has_timestamp || sight.from.seen == sight.to.seen) {
+        return false;
+    }
+    if (sight.from.seen) {
+        return sight.from.timestamps &&
+               circle_distance(segment.ts_value, sight.from.timestamp_recent) < -tolerated;
+    }
+    return sight.to.timestamps && segment.ts_echo != 0 &&
+           circle_distance(segment.ts_echo, sight.to.timestamp_recent) < 0;
+}
+
 // RFC 7323, 4.3: only a segment at the left edge moves it.
 inline void remember_timestamp(const Sight& sight, std::int64_t begin) {
     flow::Half& from = sight.from;

@@ -108,7 +108,8 @@ void judge_data(const Sight& sight, Judgement& judgement) {
         drop(judgement, Event::TcpSignature);
         return;
     }
-    if (is_old(sight, sight.live() ? 0 : kFileTimestampSlack)) {
+    const std::int32_t tolerated = sight.live() ? 0 : kFileTimestampSlack;
+    if (is_old(sight, tolerated) || is_old_in_syn_sent(sight, tolerated)) {
         drop(judgement, Event::TcpOldTimestamp);
         return;
     }
