@@ -58,7 +58,7 @@ namespace haka {
     X(TcpUrgent, "tcp.urgent", "urgent data is passed on as plain data")                          \
     X(TcpReserved, "tcp.reserved-bits", "reserved or ECN bits were cleared")                       \
     X(IpLowTtl, "ip.low-ttl", "a TTL or hop limit below tcp.ttl_min was raised")                   \
-    X(FragmentRecut, "ip.fragment-recut", "a datagram that had waited was cut anew") \
+    X(FragmentRecut, "ip.fragment-recut", "a datagram that had waited was cut anew")              \
     X(TcpEdited, "tcp.edited", "bytes of an edited or held stream, cut anew")                     \
     X(TcpTranslated, "tcp.translated", "numbers that fit what an edit has moved")                 \
     X(TcpGap, "tcp.gap", "bytes that the receiver acknowledged are missing")                      \

@@ -59,7 +59,6 @@ inline WorkerSight busy_worker() {
     summary.packets_in = 100;
     summary.packets_out = 95;
     summary.packets_dropped = 5;
-    summary.packets_changed = 7;
     summary.packets_injected = 2;
     summary.packets_absorbed = 3;
     summary.bytes_in = 10'000;

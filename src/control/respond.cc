@@ -81,7 +81,7 @@ Json packets_of(const report::Summary& all) {
     return {{"in", all.packets_in},
             {"out", all.packets_out},
             {"dropped", all.packets_dropped},
-            {"changed", all.packets_changed},
+            {"changed", all.packets_changed()},
             {"injected", all.packets_injected},
             {"absorbed", all.packets_absorbed},
             {"malformed", all.malformed_frames},

@@ -185,7 +185,6 @@ void Worker::account(const Item& item) {
     summary_.packets_out += 1;
     summary_.bytes_out += item.frame.size;
     if (item.changed()) {
-        summary_.packets_changed += 1;
         summary_.count_change(item.change);
     }
     summary_.packets_injected += item.injected ? 1 : 0;

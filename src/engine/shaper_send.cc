@@ -121,7 +121,8 @@ Shaper::Answer Shaper::newest_answer(const Scene& scene, bool of_client, const o
         return kept;
     }
     const Answer newest = answer_of(scene, of_client);
-    return circle_distance(newest.ack_seq, kept.ack_seq) > 0 ? newest : kept;
+    const bool has_one = (flags_of(head) & kAck) != 0;
+    return !has_one || circle_distance(newest.ack_seq, kept.ack_seq) > 0 ? newest : kept;
 }
 
 // What was kept, or is made in an end's name, must not look older than what left before (RFC 7323,

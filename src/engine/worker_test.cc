@@ -143,7 +143,7 @@ TEST_F(WorkerTest, ACorrectedChecksumFollowsAChangedField) {
     const wire::Headers headers = wire::find_headers(LinkType::Ethernet, all.packets[0]);
     EXPECT_EQ(all.packets[0][14 + 8], 7);
     EXPECT_TRUE(wire::verify_ipv4_header(headers, all.packets[0].data()));
-    EXPECT_EQ(worker_->summary().packets_changed, 1U);
+    EXPECT_EQ(worker_->summary().packets_changed(), 1U);
     EXPECT_EQ(worker_->summary().changes.at(static_cast<std::size_t>(Event::Rule)), 1U);
 }
 

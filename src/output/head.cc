@@ -83,6 +83,7 @@ Head plain_head(const Head& head) {
     Head plain = rebuild(head, Way::Same, timestamps);
     std::uint8_t* const to = plain.bytes.data() + plain.headers.transport;
     store_be32(to + 8, load_be32(from + 8));
+    to[13] = from[13] & wire::kAck;  // A SYN's ACK number means nothing.
     store_be16(to + 14, load_be16(from + 14));
     if (head.shape.size_max != 0) {
         std::uint8_t* const net = plain.bytes.data() + plain.headers.net;
@@ -109,7 +110,7 @@ Head waiting_head(const Head& head) {
     const std::uint8_t* const tcp = head.bytes.data() + head.headers.transport;
     std::uint8_t* const to_tcp = waiting.bytes.data() + waiting.headers.transport;
     to_tcp[12] = static_cast<std::uint8_t>((to_tcp[12] & 0xf0U) | (tcp[12] & 0x0fU));
-    to_tcp[13] = tcp[13] & (wire::kEce | wire::kCwr);
+    to_tcp[13] = tcp[13] & (wire::kAck | wire::kEce | wire::kCwr);
     return waiting;
 }
 

@@ -92,7 +92,7 @@ void append_packets(Rows& rows, const Summary& summary) {
         rows.end();
     }
     rows.row(summary.packets_dropped, "dropped");
-    rows.row(summary.packets_changed, "changed");
+    rows.row(summary.packets_changed(), "changed");
     rows.row(summary.packets_injected, "injected");
     rows.row(summary.packets_absorbed, "held back or erased");
     rows.row(summary.malformed_frames, "malformed");
@@ -210,7 +210,6 @@ Summary& Summary::operator+=(const Summary& other) {
     packets_in += other.packets_in;
     packets_out += other.packets_out;
     packets_dropped += other.packets_dropped;
-    packets_changed += other.packets_changed;
     packets_injected += other.packets_injected;
     packets_absorbed += other.packets_absorbed;
     bytes_in += other.bytes_in;

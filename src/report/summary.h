@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <string>
 
@@ -73,7 +74,6 @@ struct Summary {
     std::uint64_t packets_in = 0;
     std::uint64_t packets_out = 0;  // Injected ones, too.
     std::uint64_t packets_dropped = 0;
-    std::uint64_t packets_changed = 0;
     std::uint64_t packets_injected = 0;
     std::uint64_t packets_absorbed = 0;  // Of edited streams: their bytes leave elsewhere, or not.
     std::uint64_t bytes_in = 0;
@@ -81,8 +81,9 @@ struct Summary {
     std::optional<Instant> first_packet;  // Earliest and latest time stamp.
     std::optional<Instant> last_packet;
 
-    std::array<std::uint64_t, kEventCount> drops{};    // By reason, Event::Rule included.
-    std::array<std::uint64_t, kEventCount> changes{};  // The same of packets_changed.
+    std::array<std::uint64_t, kEventCount> drops{};  // By reason, Event::Rule included.
+    std::array<std::uint64_t, kEventCount>
+        changes{};  // The same of those that left with other bytes.
     RuleCounts drops_by_rule;
     std::array<std::uint64_t, kEventCount> events{};
     RuleCounts alerts_by_rule;
@@ -103,6 +104,9 @@ struct Summary {
     double wall_seconds = 0;  // The longest of the parts that were added.
     double cpu_seconds = 0;
 
+    [[nodiscard]] std::uint64_t packets_changed() const {
+        return std::accumulate(changes.begin(), changes.end(), std::uint64_t{0});
+    }
     void count_drop(Event event) { drops[static_cast<std::size_t>(event)] += 1; }
     void count_change(Event event) { changes[static_cast<std::size_t>(event)] += 1; }
     void count_event(Event event) { events[static_cast<std::size_t>(event)] += 1; }

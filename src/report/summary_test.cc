@@ -18,7 +18,6 @@ Summary busy_worker() {
     summary.packets_in = 1'600'000;
     summary.packets_out = 1'590'002;
     summary.packets_dropped = 10'000;
-    summary.packets_changed = 5;
     summary.changes.at(static_cast<std::size_t>(Event::TcpEdited)) = 5;
     summary.packets_injected = 2;
     summary.packets_absorbed = 3;

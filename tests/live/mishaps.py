@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import lab
-from stand import (LENGTHEN, NOTHING, PATIENCE, READ, V4, V6, WATCH, Pair, Queue, connect, exchange, listening,
-                   must)
+from stand import (LENGTHEN, NOTHING, PATIENCE, READ, V4, V6, WATCH, Pair, Queue, connect, exchange, freeze,
+                   listening, must)
 
 HANG = 'haka.rule{ hooks = { "icmp-up" }, eval = function() while true do end end }'
 
@@ -84,7 +84,7 @@ def troubles(haka, kind):
     # More comes than is taken: it is told, and the rest goes on.
     live = haka(NOTHING, "--set", "nfqueue.length_max=4", "--set", "live.ring_frames=15", "--set",
                 "supervisor.enabled=false")
-    live.process.send_signal(signal.SIGSTOP)
+    freeze(live.process)
     with lab.at("client"):
         many = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with many:
@@ -258,7 +258,7 @@ def overflow(haka, kind):
         return
     live = haka(NOTHING, "--set", "nfqueue.length_max=1", "--set", "nfqueue.fail_open=true", "--set",
                 "supervisor.enabled=false")
-    live.process.send_signal(signal.SIGSTOP)
+    freeze(live.process)
     with contextlib.suppress(TimeoutError):
         lab.ping(V4, patience=0.3)  # Waits in the queue.
     lab.ping(V4, count=3)

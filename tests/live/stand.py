@@ -150,6 +150,16 @@ def must(condition, what):
         raise RuntimeError(what)
 
 
+def freeze(process):
+    """Stops it, and waits until none of its threads runs: a signal alone takes its time."""
+    process.send_signal(signal.SIGSTOP)
+    until = time.monotonic() + PATIENCE
+    tasks = Path(f"/proc/{process.pid}/task")
+    while any((task / "stat").read_text().rpartition(")")[2].split()[0] != "T" for task in tasks.iterdir()):
+        must(time.monotonic() < until, "it can't be stopped")
+        time.sleep(0.001)
+
+
 def client(*command, **options):
     return lab.inside("client", *command, **options)
 
