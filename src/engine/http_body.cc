@@ -137,13 +137,17 @@ HttpWalk::Step HttpWalk::read_body(std::size_t half) {
     if (ended) {
         // Behind it come trailers, which nobody edits, or nothing.
         const Output output = mine.body->output;
-        mine.body.reset();
         if (!whole) {
-            return cut_short();
+            return cut_short(half);
         }
-        return mine.framing == Framing::Chunked && output != Output::UntilClose
-                   ? pass_chunks(half)
-                   : finish_message(half);
+        mine.body.reset();
+        if (output == Output::UntilClose && mine.framing != Framing::UntilClose) {
+            // To its receiver, all that follows would be more of this body.
+            const Step taken = finish_message(half);
+            mine.phase = HttpSide::Phase::Discard;
+            return taken;
+        }
+        return mine.framing == Framing::Chunked ? pass_chunks(half) : finish_message(half);
     }
     if (!mine.body->waits && mine.body->output == Output::None) {
         mine.body.reset();

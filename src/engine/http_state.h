@@ -82,6 +82,7 @@ struct HttpSide {
 
     Phase phase = Phase::Head;
     http::Framing framing = http::Framing::None;
+    bool interim = false;  // The message at hand is a 1xx response: the answer is yet to come.
     http::HeadScan scan;
     std::uint64_t left = 0;  // Of a body of known length.
     http::ChunkReader chunks;
@@ -122,11 +123,14 @@ struct HttpState {
 
     // Only this knows how a message goes on that a rule has begun to change or has answered.
     [[nodiscard]] bool is_rewriting() const {
-        const auto rewrites = [](const HttpSide& side) {
-            return side.phase == HttpSide::Phase::Discard ||
-                   (side.body != nullptr && side.body->output != HttpBody::Output::None);
-        };
-        return std::ranges::any_of(sides, rewrites) ||
+        return is_answering() || std::ranges::any_of(sides, [](const HttpSide& side) {
+                   return side.body != nullptr && side.body->output != HttpBody::Output::None;
+               });
+    }
+    [[nodiscard]] bool is_answering() const {
+        return std::ranges::any_of(
+                   sides,
+                   [](const HttpSide& side) { return side.phase == HttpSide::Phase::Discard; }) ||
                std::ranges::any_of(asked, [](const HttpAsked& each) { return each.responded; });
     }
 };

@@ -150,16 +150,21 @@ bool HttpWalk::pass_gap(HttpSide& mine, haka_cursor& place) {
     return refused(Event::HttpGap) != Step::Decided;
 }
 
-// The connection ends, or goes on unread.
-HttpWalk::Step HttpWalk::refused(Event offence) {
+// False: the connection ends. `rewriting`: what is framed anew can't go on as it comes.
+bool HttpWalk::lets_pass(Event offence, bool rewriting) {
     HttpState& http = state();
     Exception action = settings_->pass_through ? Exception::Pass : settings_->http.action(offence);
-    if (action == Exception::Pass && http.is_rewriting()) {
-        action = Exception::Reset;  // What is framed anew can't go on as it comes.
+    if (action == Exception::Pass && rewriting) {
+        action = Exception::Reset;
     }
     const bool told = (http.told & http::remark_bit(offence)) != 0;
     http.told |= http::remark_bit(offence);
-    if (!(told && action == Exception::Pass) && !ground_->tell_http(offence, action)) {
+    return (told && action == Exception::Pass) || ground_->tell_http(offence, action);
+}
+
+// The connection ends, or goes on unread.
+HttpWalk::Step HttpWalk::refused(Event offence) {
+    if (!lets_pass(offence, state().is_rewriting())) {
         return Step::Decided;
     }
     make_opaque();
@@ -238,7 +243,7 @@ HttpWalk::Step HttpWalk::find_head(std::size_t half, ByteView view, http::Kind k
         if (!at_eof(half)) {
             return Step::Wait;
         }
-        return torn_ ? cut_short() : refused(Event::HttpCutHead);
+        return torn_ ? cut_short(half) : refused(Event::HttpCutHead);
     }
     parsed = http::parse_head(view.first(end.size), kind, limits(), heads_.at(half));
     return Step::Again;
@@ -274,8 +279,17 @@ HttpWalk::Step HttpWalk::judge_head(std::size_t half, const http::Parsed& parsed
     return parsed.refused == Event::None ? Step::Wait : refused(parsed.refused);
 }
 
-HttpWalk::Step HttpWalk::cut_short() {
-    return refused(Event::HttpCutShort);
+// The stream has ended inside a message; the other direction is read on. Who gets a body that ends
+// with the connection would take it for whole.
+HttpWalk::Step HttpWalk::cut_short(std::size_t half) {
+    HttpSide& mine = side(half);
+    const bool blurred = mine.body != nullptr && mine.body->output == HttpBody::Output::UntilClose;
+    if (!lets_pass(Event::HttpCutShort, blurred || state().is_answering())) {
+        return Step::Decided;
+    }
+    mine.phase = Phase::Opaque;
+    mine.body.reset();
+    return Step::Again;
 }
 
 HttpWalk::Step HttpWalk::begin_request() {
@@ -316,6 +330,7 @@ HttpWalk::Step HttpWalk::begin_response() {
         return refused(Event::HttpUnaskedSwitch);
     }
     side(1).framing = http::response_framing(heads_[1], asked);
+    side(1).interim = heads_[1].code / 100 == 1;
     const double head_at = cursor(1).position;
     if (!run_hooks(1, head_at)) {
         return Step::Decided;
@@ -430,7 +445,7 @@ HttpWalk::Step HttpWalk::pass_body(std::size_t half) {
         case Framing::Tunnel:
             return finish_message(half);
     }
-    return at_eof(half) ? cut_short() : Step::Wait;
+    return at_eof(half) ? cut_short(half) : Step::Wait;
 }
 
 HttpWalk::Step HttpWalk::pass_chunks(std::size_t half) {
@@ -455,7 +470,7 @@ HttpWalk::Step HttpWalk::pass_chunks(std::size_t half) {
     if (mine.chunks.is_done()) {
         return finish_message(half);
     }
-    return at_eof(half) ? cut_short() : Step::Wait;
+    return at_eof(half) ? cut_short(half) : Step::Wait;
 }
 
 // Nothing more of the message comes.
@@ -477,8 +492,8 @@ HttpWalk::Step HttpWalk::finish_response() {
     HttpState& http = state();
     const HttpSide& mine = side(1);
     const bool switches = mine.framing == Framing::Tunnel;
-    if (heads_[1].code / 100 == 1 && !switches) {
-        return Step::Again;  // The answer is yet to come.
+    if (mine.interim && !switches) {  // Since its head, others' may have been read into `heads_`.
+        return Step::Again;
     }
     if (!http.asked.empty()) {
         const HttpAsked asked = std::move(http.asked.front());

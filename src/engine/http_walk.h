@@ -117,9 +117,10 @@ private:
     Step pass_chunks(std::size_t half);
     Step finish_message(std::size_t half);
     Step finish_response();
-    Step cut_short();
+    Step cut_short(std::size_t half);
     Step discard(std::size_t half);
     bool answer_now();
+    [[nodiscard]] bool lets_pass(Event offence, bool rewriting);
     Step refused(Event offence);
     void make_opaque();
     bool keep_head(HttpAsked& asked, std::string_view head);

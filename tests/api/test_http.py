@@ -263,6 +263,46 @@ class HttpTest(HakaCase):
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/html\r\n\r\n"
         self.assertEqual(unchunked(streams(result)[40000][1]), 2 * (head + b"<hello><end>\r\n"))
 
+    def test_a_bad_chunk_is_refused_however_its_body_is_opened(self):
+        policy = NEW + """haka.rule{ hooks = { "http-request" }, streamed = true, eval = function(self, pkt)
+            local body = pkt.request.data while body:wait(1) > 0 do body:read() end end }"""
+        post = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for chunks in (b"5\r\nhello\n0\r\n\r\n", b"1\r\nx\r\n5\nabc\r\n0\r\n\r\n"):
+            result = self.run_policy(policy, talk_of([(True, post + chunks)]))
+            self.assertEqual(streams(result), {})
+            self.assertRegex(result.err, "http.bad-chunk")
+
+    def test_an_interim_response_elsewhere_changes_no_pairs(self):
+        one, two = Talk(sport=40000), Talk(sport=40001)
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+        frames = one.open() + two.open() + [
+            one.send(GET + GET.replace(b"GET /a", b"HEAD /b") + GET.replace(b"/a", b"/c")), two.send(GET),
+            one.answer(OK[:-2]), two.answer(b"HTTP/1.1 100 Continue\r\n\r\n"), one.answer(OK[-2:] + head + OK)]
+        result = self.run_policy(NEW + """haka.rule{ hooks = { "http-response" }, eval = function(self, pkt)
+            print(pkt.connection.srcport, pkt.request.method, pkt.request.uri) end }""", frames)
+        self.assertEqual(result.lines(), ["40000 GET /a", "40001 GET /a", "40000 HEAD /b", "40000 GET /c"])
+
+    def test_the_end_of_one_direction_hides_nothing_of_the_other(self):
+        policy = NEW + """haka.rule{ hooks = { "http-request", "http-response" }, eval = function(self, pkt)
+            print(pkt.request.uri, pkt.response and pkt.response.status) end }"""
+        talk = Talk()
+        post = b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"
+        result = self.run_policy(policy, talk.open() + [talk.send(GET + post), talk.packet(True, 17), talk.answer(OK)])
+        self.assertEqual(result.lines(), ["/a nil", "/b nil", "/a 200"])
+        talk = Talk()
+        bad = GET.replace(b"Host:", b"Host :")
+        result = self.run_policy(policy, talk.open() + [
+            talk.send(GET), talk.answer(OK[:-2]), talk.packet(False, 17), talk.send(GET + bad)])
+        self.assertEqual(result.lines()[:3], ["/a nil", "/a 200", "/a nil"])
+        self.assertIn("rule http.space-before-colon", result.out)
+        self.assertNotIn(bad, streams(result)[40000][0])
+
+    def test_nothing_follows_a_body_that_ends_with_the_connection(self):
+        policy = NEW + """haka.rule{ hooks = { "http-response" }, streamed = true, eval = function(self, pkt)
+            pkt:edit_body() pkt.response.data:insert("more ") end }"""
+        result = self.run_policy(policy, talk_of([(True, GET + GET), (False, OK.replace(b"1.1", b"1.0") + OK)]))
+        self.assertEqual(streams(result)[40000][1], b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\nmore hello")
+
     def test_old_peers_get_bodies_that_end_with_the_connection(self):
         policy = NEW + """haka.rule{ hooks = { "http-response" }, streamed = true, eval = function(self, pkt)
             local done, problem = pcall(pkt.edit_body, pkt)

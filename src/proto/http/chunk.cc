@@ -34,6 +34,9 @@ bool ChunkReader::take_bare_lf() {
 }
 
 ChunkReader::Step ChunkReader::next(ByteView bytes, const Limits& limits) {
+    if (refused_ != Event::None) {
+        return {.refused = refused_};
+    }
     if (bytes.empty() || state_ == State::Done) {
         return {};
     }
@@ -49,10 +52,10 @@ ChunkReader::Step ChunkReader::next(ByteView bytes, const Limits& limits) {
     std::size_t used = 0;
     while (used < bytes.size() && state_ != State::Data && state_ != State::Done &&
            in_trailers() == (piece == Piece::Trailer)) {
-        const Event refused = piece == Piece::Trailer ? take_trailer(bytes[used], limits)
-                                                      : take_framing(bytes[used], limits);
-        if (refused != Event::None) {
-            return {.used = 0, .piece = piece, .refused = refused};
+        refused_ = piece == Piece::Trailer ? take_trailer(bytes[used], limits)
+                                           : take_framing(bytes[used], limits);
+        if (refused_ != Event::None) {
+            return {.used = 0, .piece = piece, .refused = refused_};
         }
         ++used;
     }

@@ -4,6 +4,7 @@
 //   | framing  | data |fr. |framing|     trailers        |
 //
 // next() is called with the bytes behind those it used before, until it uses none or is_done().
+// What it has refused once it refuses for ever: its state is behind bytes that it didn't use.
 #pragma once
 
 #include <array>
@@ -59,6 +60,7 @@ private:
     static constexpr std::size_t kNameMax = 24;  // Of names that are looked at.
 
     State state_ = State::Size;
+    Event refused_ = Event::None;
     bool bare_lf_ = false;
     std::uint8_t digits_ = 0;
     std::uint8_t name_size_ = 0;

@@ -31,6 +31,7 @@ Outcome read(const std::string& text, std::size_t step) {
             const ChunkReader::Step taken = reader.next(rest, kLimits);
             if (taken.refused != Event::None) {
                 outcome.refused = taken.refused;
+                EXPECT_EQ(reader.next(rest, kLimits).refused, taken.refused);  // For ever.
                 return outcome;
             }
             const std::string bytes(as_text(rest.first(taken.used)));
