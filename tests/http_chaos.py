@@ -242,7 +242,7 @@ class Case:
         whole = not refused and not self.bad
         if sum(message.framing != "close" for message in found) > len(wanted) and not self.bad and not self.doubtful:
             yield f"{len(got)} messages left of {len(wanted)}"
-        sure = min(len(got), len(wanted) - 1)
+        sure = max(0, min(len(got), len(wanted) - 1))
         if got[:len(wanted)] != wanted if whole else got[:sure] != wanted[:sure]:
             yield f"edited to\n      {got}, not\n      {wanted}"
 
