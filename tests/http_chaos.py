@@ -217,6 +217,8 @@ class Case:
 
     def unseen(self, side, seen, refused):
         messages = self.model[side].messages
+        if not side and self.model[True].bad and not self.model[True].surely:
+            messages = messages[:len(self.model[True].messages)]  # Requests behind the doubt aren't in the model.
         heads = [shown(message, side).hex() for message in messages]
         bodies = [f"{len(message.body)} {hashed(message.body)}" for message in messages]
         whole = not refused and not self.bad

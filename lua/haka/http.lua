@@ -273,6 +273,8 @@ end
 local function message(self, which)
     check(self)
     if context.http == 0 or (which == 1 and context.http ~= 2) then return nil end
+    local unasked = which == 0 and context.http == 2 and api.http_part(context, 0, METHOD, text) ~= 0
+    if unasked then return nil end
     return (message_ref(self.event_, self.streamed_, which))
 end
 

@@ -282,6 +282,15 @@ class HttpTest(HakaCase):
             print(pkt.connection.srcport, pkt.request.method, pkt.request.uri) end }""", frames)
         self.assertEqual(result.lines(), ["40000 GET /a", "40001 GET /a", "40000 HEAD /b", "40000 GET /c"])
 
+    def test_a_response_that_nobody_asked_for_has_no_request(self):
+        result = self.run_policy(NEW + """haka.rule{ hooks = { "http-up", "http-response" }, eval = function(self, pkt)
+            local request = pkt.request
+            print(pkt.response and pkt.response.status, request and request.method) end }
+            haka.rule{ hooks = { "http-response" }, streamed = true, eval = function(self, pkt)
+            pkt.response.data:wait(5) print(pkt.request and pkt.request.uri) end }""",
+                                 talk_of([(True, GET), (False, OK + OK)]))
+        self.assertEqual(result.lines(), ["nil GET", "200 GET", "200 GET", "/a", "200 nil", "200 nil", "nil"])
+
     def test_the_end_of_one_direction_hides_nothing_of_the_other(self):
         policy = NEW + """haka.rule{ hooks = { "http-request", "http-response" }, eval = function(self, pkt)
             print(pkt.request.uri, pkt.response and pkt.response.status) end }"""

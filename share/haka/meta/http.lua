@@ -68,7 +68,7 @@ function http_message:split_uri() end
 ---@field connection haka.connection
 ---@field dissector string
 ---@field next_dissector string?
----@field request haka.http_message
+---@field request haka.http_message?
 ---@field response haka.http_message?
 local http = {}
 
