@@ -246,15 +246,15 @@ void Worker::tell_difference(const Item& item, flow::Connection& connection) {
 void Worker::empty_resend(Item& item, flow::Connection& connection,
                           const stream::StreamBuffer& buffer, const stream::Judgement& judgement,
                           MutableByteView bytes) {
-    const auto unknown = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(buffer.kept_begin() - judgement.offset, bytes.size()));
+    const std::uint64_t before = buffer.kept_begin() - judgement.offset;
+    const auto unknown = static_cast<std::uint32_t>(std::min<std::uint64_t>(before, bytes.size()));
     if (buffer.rewrite(judgement.offset, bytes).changed) {
         tell_difference(item, connection);
         item.note_change(Event::TcpOverlapDiffers);
         item.to_fix |= HAKA_CHANGED_TRANSPORT;
         lent_ = false;
     }
-    if (unknown == 1 && bytes.size() == 1 && buffer.knows_last()) {
+    if (before == 1 && bytes.size() == 1 && buffer.knows_last()) {
         return;
     }
     remark(Event::TcpResendEmptied, item, &connection);
