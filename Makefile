@@ -8,6 +8,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 30
+# Whether joined interfaces can be read by AF_XDP, too.
+AF_XDP ?= ON
 # Folder of reference captures that are not part of the project; tests that need it skip without.
 HAKA_CAPTURES ?=
 BENCH_DATA ?= build/bench-data
@@ -18,7 +20,7 @@ export DESTDIR
 
 BUILD_PACKAGES := g++ cmake ninja-build ccache pkg-config libfmt-dev libcli11-dev \
     libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev libluajit-5.1-dev libpcap-dev libmnl-dev \
-    zlib1g-dev libgtest-dev librapidcheck-dev
+    zlib1g-dev libgtest-dev librapidcheck-dev libxdp-dev libbpf-dev
 TEST_PACKAGES := luajit python3 tshark
 CHECK_PACKAGES := clang-format-14 clang-tidy-14 luajit python3
 FUZZ_PACKAGES := clang-14 libclang-rt-14-dev llvm-14 python3
@@ -38,7 +40,8 @@ CHECK := build/check
 TSAN := build/tsan
 FUZZ := build/fuzz
 CONFIGURE := cmake --log-level=WARNING -G Ninja -DCMAKE_C_COMPILER_LAUNCHER=ccache \
-    -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DHAKA_CAPTURES='$(abspath $(HAKA_CAPTURES))' -S .
+    -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DHAKA_CAPTURES='$(abspath $(HAKA_CAPTURES))' \
+    -DHAKA_AF_XDP=$(AF_XDP) -S .
 CTEST := ctest --output-on-failure -j $(JOBS)
 OUR_CODE := find src fuzz bench tests \( -name '*.h' -o -name '*.cc' \) -print0
 

@@ -24,7 +24,7 @@ _haka() {
         '') COMPREPLY=($(compgen -W 'run check ctl doctor -h --help -V --version' -- "$word")); return ;;
         run) options="$common -r -w -f -k --pass-through -j -q --quiet --eve --log --log-level --profile --seed -i --nfqueue --metrics" ;;
         check) options=$common ;;
-        doctor) options='-i --nfqueue -h --help' ;;
+        doctor) options='-i --nfqueue --af-xdp -h --help' ;;
         ctl) options='--socket --json -h --help' ;;
     esac
     if [[ $word = -* ]]; then

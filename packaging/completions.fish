@@ -35,6 +35,7 @@ complete -c haka -n $run -l seed -x -d 'For hash keys and random numbers'
 set -l live '__fish_seen_subcommand_from run doctor'
 complete -c haka -n $live -s i -x -a '(__fish_print_interfaces)' -d 'Interface, or two'
 complete -c haka -n $live -l nfqueue -x -d Queues
+complete -c haka -n '__fish_seen_subcommand_from doctor' -l af-xdp -d 'Two interfaces by AF_XDP'
 
 set -l ctl '__fish_seen_subcommand_from ctl'
 complete -c haka -n "$ctl; and not __fish_seen_subcommand_from $ctl_commands" -a "$ctl_commands"

@@ -38,7 +38,7 @@ case $words[2] in
     doctor)
         shift words; (( CURRENT-- ))
         _arguments '(--nfqueue)-i[interfaces]:interface:_net_interfaces' '(-i)--nfqueue[queues]:queue:' \
-            '(- *)'{-h,--help}'[explain]' ;;
+            '--af-xdp[two interfaces by AF_XDP]' '(- *)'{-h,--help}'[explain]' ;;
     ctl)
         shift words; (( CURRENT-- ))
         _arguments '--socket[control socket]:path:_files' '--json[the answer as it came]' \

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/settings.h"
+#include "capture/xdp_pair.h"
 
 namespace haka::app {
 namespace {
@@ -29,21 +30,35 @@ private:
 };
 
 void examine_privileges(Findings& findings, const LiveSource& source, const SystemFacts& facts) {
-    const bool needs_admin = source.kind != LiveKind::Passive;
-    std::vector<std::string> missing;
-    if (needs_admin && !facts.net_admin) {
-        missing.emplace_back("CAP_NET_ADMIN");
-    }
-    if (!facts.net_raw) {
-        missing.emplace_back("CAP_NET_RAW");
+    struct Need {
+        const char* name;
+        const char* file_name;  // As setcap takes it.
+        bool is_needed;
+        bool is_there;
+    };
+    std::vector<const char*> needed;
+    std::vector<const char*> missing;
+    std::vector<const char*> file_names;
+    for (const Need& need :
+         {Need{"CAP_NET_ADMIN", "cap_net_admin", source.kind != LiveKind::Passive, facts.net_admin},
+          Need{"CAP_NET_RAW", "cap_net_raw", true, facts.net_raw},
+          Need{"CAP_BPF", "cap_bpf", source.af_xdp, facts.bpf},
+          Need{"CAP_IPC_LOCK", "cap_ipc_lock", source.af_xdp, facts.ipc_lock}}) {
+        if (need.is_needed) {
+            needed.push_back(need.name);
+            file_names.push_back(need.file_name);
+        }
+        if (need.is_needed && !need.is_there) {
+            missing.push_back(need.name);
+        }
     }
     if (missing.empty()) {
-        findings.ok(
-            fmt::format("privileges: {}CAP_NET_RAW", needs_admin ? "CAP_NET_ADMIN and " : ""));
+        findings.ok(fmt::format("privileges: {}", fmt::join(needed, " and ")));
         return;
     }
     findings.fail(fmt::format("privileges: {} missing", fmt::join(missing, " and ")),
-                  {"sudo haka ...", "sudo setcap cap_net_admin,cap_net_raw+ep $(command -v haka)"});
+                  {"sudo haka ...", fmt::format("sudo setcap {}+ep $(command -v haka)",
+                                                fmt::join(file_names, ","))});
 }
 
 void examine_kernel(Findings& findings, const LiveSource& source, const SystemFacts& facts) {
@@ -66,6 +81,40 @@ void examine_kernel(Findings& findings, const LiveSource& source, const SystemFa
                 "Linux 4.20",
                 {"modprobe af_packet"});
         }
+    }
+}
+
+void examine_xdp(Findings& findings, const SystemFacts& facts) {
+    const std::vector<std::string> without = {"haka run --set live.af_xdp=false ..."};
+    if (!facts.built_with_xdp) {
+        findings.fail("AF_XDP: this haka was built without it",
+                      {"cmake -DHAKA_AF_XDP=ON ...", without.front()});
+    } else if (facts.xdp_sockets) {
+        findings.ok("kernel: AF_XDP");
+    } else {
+        findings.fail("kernel: it has no AF_XDP (CONFIG_XDP_SOCKETS)", without);
+    }
+}
+
+// By AF_XDP frames come as the card has them.
+void examine_xdp_interface(Findings& findings, const std::string& name,
+                           const InterfaceFacts& facts) {
+    if (facts.queues > 1) {
+        findings.fail(
+            fmt::format("{}: it receives by {} queues, and AF_XDP reads one", name, facts.queues),
+            {fmt::format("ethtool -L {} combined 1", name),
+             fmt::format("ethtool -L {} rx 1", name)});
+    }
+    if (facts.mtu > capture::kXdpMtuMax) {
+        findings.fail(
+            fmt::format("{}: AF_XDP takes an MTU of {} at most", name, capture::kXdpMtuMax),
+            {fmt::format("ip link set {} mtu {}", name, capture::kXdpMtuMax)});
+    }
+    if (facts.takes_tags) {
+        findings.warn(fmt::format("{}: the card may take VLAN tags out of frames, and AF_XDP would "
+                                  "lose them",
+                                  name),
+                      {fmt::format("ethtool -K {} rxvlan off", name)});
     }
 }
 
@@ -303,8 +352,15 @@ std::vector<Finding> examine(const LiveSource& source, const SystemFacts& facts)
     if (source.kind == LiveKind::Queues) {
         examine_queues(findings, source, facts);
     }
+    if (source.af_xdp) {
+        examine_xdp(findings, facts);
+    }
     for (const std::string& name : source.interfaces) {
-        examine_interface(findings, name, facts.interfaces.at(name), source.kind);
+        const InterfaceFacts& interface = facts.interfaces.at(name);
+        examine_interface(findings, name, interface, source.kind);
+        if (source.af_xdp && interface.exists) {
+            examine_xdp_interface(findings, name, interface);
+        }
     }
     if (source.kind == LiveKind::Pair) {
         examine_pair(findings, source, facts);

@@ -71,8 +71,12 @@ int doctor(const std::vector<std::string>& arguments) {
         if (word == "-h" || word == "--help") {
             return say(STDOUT_FILENO, kDoctorHelp, 0);
         }
+        if (word == "--af-xdp") {
+            source.af_xdp = true;
+            continue;
+        }
         if (word != "-i" && word != "--nfqueue") {
-            constexpr std::array<std::string_view, 2> kKnown = {"--nfqueue", "--help"};
+            constexpr std::array<std::string_view, 3> kKnown = {"--nfqueue", "--af-xdp", "--help"};
             return wrong_usage(
                 fmt::format("unknown option {}{}", word, did_you_mean(word, kKnown)));
         }
@@ -88,6 +92,9 @@ int doctor(const std::vector<std::string>& arguments) {
             !wrong.empty()) {
             return wrong_usage(wrong);
         }
+    }
+    if (source.af_xdp && source.kind != LiveKind::Pair) {
+        return wrong_usage("--af-xdp needs the two interfaces: -i IF1:IF2");
     }
     const bool queues = source.kind == LiveKind::Queues;
     const SystemFacts facts =

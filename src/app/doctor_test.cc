@@ -55,6 +55,27 @@ TEST_F(DoctorTest, NothingIsWrongWhereNothingIs) {
     EXPECT_EQ(bad({}), "");
 }
 
+TEST_F(DoctorTest, AfXdpNeedsMore) {
+    pair_.af_xdp = true;
+    expect(pair_, "fail  privileges: CAP_BPF and CAP_IPC_LOCK missing",
+           "setcap cap_net_admin,cap_net_raw,cap_bpf,cap_ipc_lock+ep");
+    expect(pair_, "fail  AF_XDP: this haka was built without it", "-DHAKA_AF_XDP=ON");
+    facts_.bpf = facts_.ipc_lock = facts_.built_with_xdp = true;
+    expect(pair_, "fail  kernel: it has no AF_XDP", "live.af_xdp=false");
+    facts_.xdp_sockets = true;
+    EXPECT_EQ(bad(pair_), "");
+    for (InterfaceFacts* interface : {&facts_.interfaces["a"], &facts_.interfaces["b"]}) {
+        interface->mtu = 3819;
+    }
+    expect(pair_, "fail  a: AF_XDP takes an MTU of 3818 at most", "ip link set b mtu 3818");
+    facts_.interfaces["a"] = facts_.interfaces["b"] = good();
+    facts_.interfaces["a"].queues = 2;
+    expect(pair_, "fail  a: it receives by 2 queues", "ethtool -L a combined 1");
+    facts_.interfaces["a"] = good();
+    facts_.interfaces["b"].takes_tags = true;
+    expect(pair_, "warn  b: the card may take VLAN tags", "ethtool -K b rxvlan off");
+}
+
 TEST_F(DoctorTest, MissingPrivilegesAreNamed) {
     facts_.net_admin = false;
     expect(queues_, "fail  privileges: CAP_NET_ADMIN missing", "setcap cap_net_admin");

@@ -129,7 +129,7 @@ Exit status
 const std::string_view kDoctorHelp =
     R"(haka doctor: can live traffic be taken from there, and what mends it?
 
-  haka doctor [--nfqueue N[:M] | -i IF | -i IF1:IF2]
+  haka doctor [--nfqueue N[:M] | -i IF | -i IF1:IF2 [--af-xdp]]
 
 Looks at privileges, kernel, interfaces with their offloads, queues and the firewall's rules, and
 changes nothing. Below each finding stand the commands that mend it. Without a source: what
@@ -139,6 +139,7 @@ Options
   --nfqueue N[:M]     packets that iptables or nft send to these queues
   -i IF               an interface, to listen at
   -i IF1:IF2          two interfaces, to stand between
+  --af-xdp            by AF_XDP, as with --set live.af_xdp=true
 
 Examples
   haka doctor --nfqueue 0:3

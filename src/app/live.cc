@@ -32,6 +32,7 @@ LiveSource source_of(const engine::RunOptions& run) {
         source.interfaces.push_back(run.live.interface);
         if (!run.live.peer.empty()) {
             source.interfaces.push_back(run.live.peer);
+            source.af_xdp = run.settings.live.af_xdp;
         }
     }
     return source;

@@ -14,6 +14,7 @@ struct LiveSource {
     std::uint16_t first_queue = 0;
     std::uint16_t last_queue = 0;
     std::vector<std::string> interfaces{};  // One, or two.
+    bool af_xdp = false;                    // Two, by AF_XDP.
 };
 
 // `N`, `N:M`. Returns what is wrong, empty when nothing.

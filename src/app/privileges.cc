@@ -49,7 +49,6 @@ constexpr std::array kRefused = {SYS_execve,
                                  SYS_reboot,
                                  SYS_swapon,
                                  SYS_swapoff,
-                                 SYS_bpf,
                                  SYS_keyctl,
                                  SYS_add_key,
                                  SYS_request_key,
@@ -64,10 +63,11 @@ constexpr std::array kRefused = {SYS_execve,
                                  SYS_setresgid,
                                  SYS_settimeofday,
                                  SYS_clock_settime,
-                                 SYS_acct};
+                                 SYS_acct,
+                                 SYS_bpf};  // Stays the last.
 
-void drop_capabilities() {
-    std::uint64_t kept = 0;
+void drop_capabilities(Keep keep) {
+    std::uint64_t kept = keep == Keep::PacketsAndBpf ? std::uint64_t{1} << CAP_BPF : 0;
     for (const int capability : kKept) {
         kept |= std::uint64_t{1} << capability;
     }
@@ -91,7 +91,7 @@ void drop_capabilities() {
 }
 
 // Refused calls fail with EPERM. LuaJIT's mmap() and mprotect() are none of them.
-void refuse_calls() {
+void refuse_calls(Keep keep) {
     constexpr auto kErrno = static_cast<std::uint32_t>(SECCOMP_RET_ERRNO | 1);
     constexpr std::size_t kFirst = 4;
     constexpr std::size_t kAllow = kFirst + kRefused.size();
@@ -110,6 +110,9 @@ void refuse_calls() {
             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(kRefused[i]),
                      refuse_from(kFirst + i), 0);
     }
+    if (keep == Keep::PacketsAndBpf) {  // The last of the refused is allowed.
+        program[kAllow - 1] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    }
     program[kAllow] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     program[kRefuse] = BPF_STMT(BPF_RET | BPF_K, kErrno);
     const sock_fprog filter{.len = static_cast<std::uint16_t>(program.size()),
@@ -119,10 +122,10 @@ void refuse_calls() {
 
 }  // namespace
 
-void drop_privileges() {
-    drop_capabilities();
+void drop_privileges(Keep keep) {
+    drop_capabilities(keep);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
-        refuse_calls();
+        refuse_calls(keep);
     }
 }
 

@@ -96,6 +96,7 @@ void add_live(std::vector<Setting>& table, LiveSettings& live, NfqueueSettings& 
                        size(live.send_buffer, {.min = 65'536, .max = kGibibyte}));
     table.emplace_back("live", "records_bytes_max",
                        size(live.records_bytes_max, {.min = 65'536, .max = kGibibyte}));
+    table.emplace_back("live", "af_xdp", yes_or_no(live.af_xdp));
     const auto add = [&table](std::string_view key, Setting::Set set) {
         table.emplace_back("nfqueue", key, std::move(set));
     };

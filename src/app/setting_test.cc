@@ -23,7 +23,7 @@ TEST_F(SettingTest, EveryFieldHasANameOfItsOwn) {
     }
     // 22 of tcp, 4 of fragments, 4 of exceptions, 6 of lua, 34 of http, 3 of live, 5 of nfqueue,
     // 5 of control, 2 of policy, 6 of supervisor, 1 of eve, 4 at the top.
-    EXPECT_EQ(names.size(), 96U);
+    EXPECT_EQ(names.size(), 97U);
 }
 
 TEST_F(SettingTest, EveryOffenceOfHttpHasItsOwnAction) {
@@ -113,6 +113,7 @@ TEST_F(SettingTest, TheOtherSectionsToo) {
     EXPECT_EQ(set("lua.unsafe=true"), "");
     EXPECT_EQ(set("live.ring_frames=50"), "");
     EXPECT_EQ(set("live.send_buffer=65587"), "");
+    EXPECT_EQ(set("live.af_xdp=true"), "");
     EXPECT_EQ(set("live.records_bytes_max=65588"), "");
     EXPECT_EQ(set("nfqueue.length_max=53"), "");
     EXPECT_EQ(set("nfqueue.copy_range=182"), "");
@@ -154,6 +155,7 @@ TEST_F(SettingTest, TheOtherSectionsToo) {
     EXPECT_TRUE(settings_.lua.unsafe);
     EXPECT_EQ(settings_.live.ring_frames, 50U);
     EXPECT_EQ(settings_.live.send_buffer, 65'587U);
+    EXPECT_TRUE(settings_.live.af_xdp);
     EXPECT_EQ(settings_.live.records_bytes_max, 65'588U);
     EXPECT_EQ(settings_.nfqueue.length_max, 53U);
     EXPECT_EQ(settings_.nfqueue.copy_range, 182U);

@@ -281,7 +281,7 @@ std::string Supervisor::keep_packets() {
 
 int Supervisor::run() {
     block_signals();
-    drop_privileges();
+    drop_privileges(settings_.live.af_xdp ? Keep::PacketsAndBpf : Keep::Packets);
     while (true) {
         if (child_ < 0) {
             if (stopping_since_) {

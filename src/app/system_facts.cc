@@ -27,6 +27,7 @@
 #include "app/interface_claim.h"
 #include "base/address.h"
 #include "base/settings.h"
+#include "capture/xdp_pair.h"
 
 namespace haka::app {
 namespace {
@@ -104,6 +105,11 @@ bool has_queues() {
            reply.answer.error != -EINVAL && reply.answer.error != -EOPNOTSUPP;
 }
 
+bool has_xdp_sockets() {
+    const Socket xdp(AF_XDP, SOCK_RAW, 0);
+    return xdp.fd() >= 0;
+}
+
 std::map<std::uint16_t, std::uint32_t> queue_owners() {
     std::map<std::uint16_t, std::uint32_t> owners;
     std::ifstream file("/proc/net/netfilter/nfnetlink_queue");
@@ -131,6 +137,14 @@ public:
         void* data = &value;
         request_.ifr_data = static_cast<char*>(data);
         return ask(SIOCETHTOOL) ? value.data : 0;
+    }
+    // Of cards that can't say: one.
+    unsigned receive_queues() {
+        ethtool_channels channels{};
+        channels.cmd = ETHTOOL_GCHANNELS;
+        void* data = &channels;
+        request_.ifr_data = static_cast<char*>(data);
+        return ask(SIOCETHTOOL) ? std::max(1U, channels.rx_count + channels.combined_count) : 1;
     }
 
 private:
@@ -212,7 +226,10 @@ InterfaceFacts look_at_interface(const std::string& name) {
         const auto family = look.answer().ifr_hwaddr.sa_family;
         facts.ethernet = family == ARPHRD_ETHER || family == ARPHRD_LOOPBACK;  // Alike in a socket.
     }
-    facts.lro = (look.ethtool(ETHTOOL_GFLAGS) & ETH_FLAG_LRO) != 0;
+    const std::uint32_t card_flags = look.ethtool(ETHTOOL_GFLAGS);
+    facts.lro = (card_flags & ETH_FLAG_LRO) != 0;
+    facts.takes_tags = (card_flags & ETH_FLAG_RXVLAN) != 0;
+    facts.queues = look.receive_queues();
     facts.gro = look.ethtool(ETHTOOL_GGRO) != 0;
     facts.tso = look.ethtool(ETHTOOL_GTSO) != 0;
     facts.master = master_of(name);
@@ -298,7 +315,11 @@ SystemFacts look_at_system(const std::vector<std::string>& interfaces, Look look
     const std::uint64_t capabilities = effective_capabilities();
     facts.net_admin = (capabilities >> CAP_NET_ADMIN & 1U) != 0;
     facts.net_raw = (capabilities >> CAP_NET_RAW & 1U) != 0;
+    facts.bpf = (capabilities >> CAP_BPF & 1U) != 0;
+    facts.ipc_lock = (capabilities >> CAP_IPC_LOCK & 1U) != 0;
     facts.packet_sockets = has_packet_sockets();
+    facts.xdp_sockets = has_xdp_sockets();
+    facts.built_with_xdp = capture::has_af_xdp();
     facts.queues = has_queues();
     facts.queue_owners = queue_owners();
     facts.ipv4_forwarding = file_says_one("/proc/sys/net/ipv4/ip_forward");

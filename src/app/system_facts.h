@@ -26,13 +26,19 @@ struct InterfaceFacts {
     bool lro = false;
     bool gro = false;
     bool tso = false;
+    bool takes_tags = false;  // VLAN tags are taken out of received frames.
+    unsigned queues = 1;      // That it receives by.
 };
 
 struct SystemFacts {
     bool net_admin = false;  // Capabilities in effect.
     bool net_raw = false;
-    bool packet_sockets = false;                          // AF_PACKET as we need it.
-    bool queues = false;                                  // NFQUEUE.
+    bool bpf = false;
+    bool ipc_lock = false;
+    bool packet_sockets = false;  // AF_PACKET as we need it.
+    bool queues = false;          // NFQUEUE.
+    bool xdp_sockets = false;     // AF_XDP.
+    bool built_with_xdp = false;
     std::map<std::uint16_t, std::uint32_t> queue_owners;  // Queue -> port id of who reads it.
     bool ipv4_forwarding = false;
     bool ipv6_forwarding = false;

@@ -78,6 +78,7 @@ struct LiveSettings {
     std::uint32_t ring_frames = 512;              // Places of each interface's ring, per worker.
     std::uint32_t send_buffer = 32U << 20;        // Bytes under way to an interface, per worker.
     std::uint32_t records_bytes_max = 16U << 20;  // Said and not yet written, per worker.
+    bool af_xdp = false;                          // Joined interfaces by AF_XDP, not AF_PACKET.
 };
 
 // Section [nfqueue]

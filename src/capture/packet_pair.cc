@@ -2,16 +2,10 @@
 #include "capture/packet_pair.h"
 
 #include <algorithm>
-#include <cstring>
-#include <fmt/format.h>
 #include <functional>
-#include <net/if.h>
-#include <net/if_arp.h>
 #include <utility>
 
-#include <sys/ioctl.h>
-#include <system_error>
-
+#include "capture/interface_watch.h"
 #include "capture/offload.h"
 
 namespace haka::capture {
@@ -45,7 +39,6 @@ public:
 
 private:
     void take(std::uint32_t side, Instant wall);
-    void look_at(std::uint32_t side, std::vector<std::string>& said);
     [[nodiscard]] std::size_t place_of(const Frame& frame) const;
     [[nodiscard]] bool is_ring_frame(const Frame& frame) const {
         const std::size_t place = place_of(frame);
@@ -56,10 +49,7 @@ private:
     std::size_t sides_;
     std::array<PacketSocket, 2> sockets_;
     std::array<pollfd, 2> fds_{};
-    std::array<std::uint32_t, 2> mtu_{};
-    std::array<bool, 2> is_down_{};
-    std::array<int, 2> refused_{};  // Why the kernel didn't take a frame, an errno; 0: it did.
-    bool has_said_refused_ = false;
+    std::array<InterfaceWatch, 2> watches_;
     std::uint64_t stride_;
     std::uint8_t worker_;
     std::uint64_t number_;  // Of the batch's first frame.
@@ -67,13 +57,6 @@ private:
     std::vector<Offload> offloads_;
     std::string failure_;
 };
-
-// Interface properties by the name in `request`; false: it is gone.
-bool ask(int fd, unsigned long what, const std::string& name, ifreq& request) {
-    request = {};
-    name.copy(static_cast<char*>(request.ifr_name), IFNAMSIZ - 1);
-    return ioctl(fd, what, &request) == 0;
-}
 
 std::string PacketPair::open(const PacketPairOptions& options, const PacketPair* first) {
     for (std::size_t side = 0; side < sides_; ++side) {
@@ -88,15 +71,9 @@ std::string PacketPair::open(const PacketPairOptions& options, const PacketPair*
         }
         const int fd = sockets_.at(side).fd();
         fds_.at(side) = {.fd = fd, .events = POLLIN, .revents = 0};
-        ifreq request{};
-        if (!ask(fd, SIOCGIFHWADDR, names_.at(side), request) ||
-            (request.ifr_hwaddr.sa_family != ARPHRD_ETHER &&
-             request.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)) {
-            return fmt::format("{}: not an Ethernet interface", names_.at(side));
+        if (error = watches_.at(side).open(names_.at(side), fd, worker_ == 0); !error.empty()) {
+            return error;
         }
-        std::vector<std::string> said;
-        look_at(static_cast<std::uint32_t>(side), said);
-        is_down_.at(side) = false;  // Is said when the run goes on.
     }
     return {};
 }
@@ -172,7 +149,7 @@ void PacketPair::send(const Frame& frame, Leaving leaving) {
         return;
     }
     const std::size_t to = 1 - (frame.interface & 1U);
-    OffloadNeeds needs{.packet_max = mtu_.at(to), .segment_size = leaving.segment_size};
+    OffloadNeeds needs{.packet_max = watches_.at(to).mtu(), .segment_size = leaving.segment_size};
     const std::size_t place = place_of(frame);
     if (leaving.origin == Origin::Packet && place < offloads_.size() &&
         offloads_[place].segment_size != 0) {
@@ -193,7 +170,7 @@ void PacketPair::finish_batch() {
         const PacketSocket::Refused refused = sockets_.at(side).flush();
         if (refused.count != 0) {
             counts_.refused.add(refused.count);
-            refused_.at(side) = refused.error;
+            watches_.at(side).note_refused(refused.error);
         }
     }
     for (std::size_t side = 0; side < sides_; ++side) {
@@ -204,50 +181,15 @@ void PacketPair::finish_batch() {
     offloads_.clear();
 }
 
-void PacketPair::look_at(std::uint32_t side, std::vector<std::string>& said) {
-    const std::string& name = names_.at(side);
-    const int fd = sockets_.at(side).fd();
-    const std::uint64_t lost = sockets_.at(side).take_lost();
-    if (lost != 0) {
-        if (counts_.kernel_lost.get() == 0) {
-            said.push_back(
-                fmt::format("{}: frames come faster than they are walked: some are "
-                            "lost; more workers (-j) or live.ring_frames may help",
-                            name));
-        }
-        counts_.kernel_lost.add(lost);
-    }
-    (void)sockets_.at(side).take_error();  // Else poll() would never wait again.
-    ifreq request{};
-    if (static_cast<int>(if_nametoindex(name.c_str())) != sockets_.at(side).index()) {
-        failure_ = fmt::format("{}: the interface is gone", name);
-        return;
-    }
-    if (ask(fd, SIOCGIFMTU, name, request)) {
-        mtu_.at(side) = static_cast<std::uint32_t>(request.ifr_mtu);
-    }
-    if (ask(fd, SIOCGIFFLAGS, name, request)) {
-        const bool down = (static_cast<unsigned>(request.ifr_flags) & IFF_UP) == 0;
-        if (down != is_down_.at(side) && worker_ == 0) {
-            said.push_back(fmt::format("{}: the interface is {}", name,
-                                       down ? "down; waiting for it" : "up again"));
-        }
-        is_down_.at(side) = down;
-    }
-    if (const int error = std::exchange(refused_.at(side), 0);
-        error != 0 && !is_down_.at(side) && !has_said_refused_) {
-        has_said_refused_ = true;
-        said.push_back(
-            fmt::format("{}: the kernel doesn't take every frame that should leave: {}; "
-                        "such frames are lost",
-                        name, std::generic_category().message(error)));
-    }
-}
-
 std::vector<std::string> PacketPair::look_after() {
     std::vector<std::string> said;
-    for (std::uint32_t side = 0; side < sides_; ++side) {
-        look_at(side, said);
+    for (std::size_t side = 0; side < sides_; ++side) {
+        const PacketSocket& socket = sockets_.at(side);
+        (void)socket.take_error();  // Else poll() would never wait again.
+        std::string end = watches_.at(side).look(socket.take_lost(), counts_, said);
+        if (!end.empty()) {
+            failure_ = std::move(end);
+        }
     }
     return said;
 }

@@ -18,6 +18,7 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "capture/interface_watch.h"
 #include "capture/packet_spread.h"
 
 namespace haka::capture {
@@ -25,7 +26,7 @@ namespace {
 
 // The largest IP datagram behind an Ethernet header with two tags, and the ring's own header.
 constexpr std::size_t kPlaceSize = 66'048;
-constexpr std::size_t kBlockSize = 1U << 20;
+constexpr std::size_t kRingBlockSize = 1U << 20;
 constexpr std::size_t kCopiesSize = 1U << 20;
 constexpr std::size_t kSenderAt = (sizeof(tpacket2_hdr) + 15) / 16 * 16;  // In a place.
 constexpr std::size_t kTagSize = 4;
@@ -102,8 +103,7 @@ std::string PacketSocket::open(const Options& options) {
     }
     index_ = static_cast<int>(if_nametoindex(options.interface.c_str()));
     if (index_ == 0) {
-        return fmt::format("{}: there is no such interface; `ip link` lists them",
-                           options.interface);
+        return no_such_interface(options.interface);
     }
     ignores_outgoing_ = options.sends || is_loopback(fd_, options.interface);
     for (const auto step : {&PacketSocket::prepare, &PacketSocket::make_ring}) {
@@ -158,11 +158,11 @@ std::string PacketSocket::prepare(const Options& options) {
 }
 
 std::string PacketSocket::make_ring(const Options& options) {
-    block_size_ = kBlockSize;
-    per_block_ = kBlockSize / kPlaceSize;
+    block_size_ = kRingBlockSize;
+    per_block_ = kRingBlockSize / kPlaceSize;
     const std::uint32_t blocks = (options.settings.ring_frames + per_block_ - 1) / per_block_;
     places_ = blocks * per_block_;
-    const tpacket_req request{.tp_block_size = kBlockSize,
+    const tpacket_req request{.tp_block_size = kRingBlockSize,
                               .tp_block_nr = blocks,
                               .tp_frame_size = kPlaceSize,
                               .tp_frame_nr = places_};

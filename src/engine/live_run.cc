@@ -9,6 +9,7 @@
 
 #include "capture/nfqueue.h"
 #include "capture/packet_pair.h"
+#include "capture/xdp_pair.h"
 #include "engine/black_box.h"
 #include "engine/loading.h"
 #include "engine/worker_options.h"
@@ -39,6 +40,12 @@ capture::LiveSources open_sources(const RunOptions& options) {
         return capture::open_nfqueues({.first = *options.live.queue,
                                        .workers = settings.workers,
                                        .settings = settings.nfqueue});
+    }
+    if (settings.live.af_xdp && !options.live.peer.empty()) {
+        return capture::open_xdp_pair({.interface = options.live.interface,
+                                       .peer = options.live.peer,
+                                       .settings = settings.live,
+                                       .workers = settings.workers});
     }
     return capture::open_packet_pair({.interface = options.live.interface,
                                       .peer = options.live.peer,

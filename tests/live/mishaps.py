@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import lab
-from stand import (LENGTHEN, NOTHING, PATIENCE, READ, V4, V6, WATCH, Pair, Queue, connect, exchange, freeze,
+from stand import (LENGTHEN, NOTHING, PATIENCE, READ, V4, V6, WATCH, Pair, Queue, Xdp, connect, exchange, freeze,
                    listening, must)
 
 HANG = 'haka.rule{ hooks = { "icmp-up" }, eval = function() while true do end end }'
@@ -98,7 +98,7 @@ def troubles(haka, kind):
 
 def doctor(haka, kind):
     """Exit status of `haka doctor`, what it says, and the commands in it."""
-    done = subprocess.run([haka.program, "doctor", *kind.source], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([haka.program, "doctor", *kind.doctor], capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout, [line.strip() for line in done.stdout.splitlines() if line[:10].isspace()]
 
 
@@ -134,6 +134,12 @@ def mended(haka, kind):
         mend("fail  client and server: packets of MTU 1500", "ip link")
         for host in lab.HOSTS:
             lab.run("ip", "link", "set", host, "mtu", "1500")
+        if isinstance(kind, Xdp):
+            for host in lab.HOSTS:
+                lab.run("ip", "link", "set", host, "mtu", "4000")
+            mend("fail  client: AF_XDP takes an MTU", "ip link")
+            for host in lab.HOSTS:
+                lab.run("ip", "link", "set", host, "mtu", "1500")
         with kind.without_engine():
             mend("fail  client: it belongs to join", "ip link")
         lab.run("ip", "address", "add", "10.9.9.9/24", "dev", "client")
@@ -175,10 +181,10 @@ def unprivileged(haka, kind):
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
     command = (*nobody, program, "run", "--set", "control.socket=", *kind.source, policy)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    must(done.returncode == 2 and "fail  privileges: CAP_NET_ADMIN and CAP_NET_RAW missing" in done.stderr,
+    must(done.returncode == 2 and f"fail  privileges: {' and '.join(kind.capabilities)} missing" in done.stderr,
          done.stderr)
     if shutil.which("setcap") is None or subprocess.run(
-            ["setcap", "cap_net_admin,cap_net_raw+ep", program], capture_output=True).returncode:
+            ["setcap", f"{','.join(kind.capabilities).lower()}+ep", program], capture_output=True).returncode:
         return
     with open(lab.FOLDER / "err.txt", "w") as err:
         live = subprocess.Popen(command, stderr=err)
@@ -334,7 +340,7 @@ def hostile_frames():
 def garbage(haka, kind):
     """Frames that are no packets, from both ends, change nothing for others."""
     live = haka(READ + LENGTHEN)
-    for mtu in (1500, 9000) if isinstance(kind, Pair) else (1500,):
+    for mtu in (1500, 9000) if type(kind) is Pair else (1500,):
         for host in lab.HOSTS:
             lab.run("ip", "link", "set", host, "mtu", mtu)
             lab.inside(host, "ip", "link", "set", "wire", "mtu", mtu)

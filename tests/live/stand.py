@@ -65,7 +65,8 @@ class Haka:
 class Pair:
     """Two interfaces that haka joins."""
     name = "-i"
-    source = ("-i", "client:server")
+    source = doctor = ("-i", "client:server")
+    capabilities = ("CAP_NET_ADMIN", "CAP_NET_RAW")
     prefix = 16
 
     def build(self):
@@ -85,10 +86,24 @@ class Pair:
             lab.run("ip", "link", "delete", "join")
 
 
+class Xdp(Pair):
+    """The same by AF_XDP: hosts send whole frames with their checksums."""
+    name = "-i (xdp)"
+    source, doctor = (*Pair.source, "--set", "live.af_xdp=true"), (*Pair.source, "--af-xdp")
+    capabilities = (*Pair.capabilities, "CAP_BPF", "CAP_IPC_LOCK")
+
+    def build(self):
+        super().build()
+        for host in lab.HOSTS:
+            lab.run("ethtool", "-K", host, *lab.PLAIN)
+            lab.inside(host, "ethtool", "-K", "wire", *lab.PLAIN)
+
+
 class Queue:
     """A router whose FORWARD chain asks haka."""
     name = "--nfqueue"
-    source = ("--nfqueue", "3")
+    source = doctor = ("--nfqueue", "3")
+    capabilities = Pair.capabilities
     prefix = 24
 
     def build(self):
