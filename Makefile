@@ -29,6 +29,7 @@ BENCH_PACKAGES := libnids-dev libtins-dev nginx-light curl apache2-utils openssh
 
 LIVE_PACKAGES := nginx-light apache2-bin curl apache2-utils wrk openssh-server openssh-client iproute2 ethtool tcpdump \
     python3 iptables iperf3 nmap iputils-ping
+SOURCES := pair queue $(if $(filter ON,$(AF_XDP)),xdp)
 # Of make soak.
 MINUTES ?= 30
 # See tests/live/live.py --help, and tests/live/sources.py, which runs before it.
@@ -108,7 +109,7 @@ live: setup-live
 	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release
 	@cmake --build $(RELEASE) -j $(JOBS) --target live_bridge haka
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
-	    for source in pair queue; do $$as_root tests/live/sources.py --source $$source $(RELEASE)/haka || exit 1; done; \
+	    for source in $(SOURCES); do $$as_root tests/live/sources.py --source $$source $(RELEASE)/haka || exit 1; done; \
 	    $$as_root tests/live/control.py $(RELEASE)/haka . && \
 	    $$as_root tests/live/web.py $(RELEASE)/haka && \
 	    $$as_root tests/live/live.py $(LIVE_OPTIONS) $(RELEASE)/tests/live_bridge
@@ -139,7 +140,7 @@ bench-live: setup
 	@tools/install-packages.sh $(BENCH_PACKAGES) $(LIVE_PACKAGES)
 	@$(CONFIGURE) -B $(RELEASE) -DCMAKE_BUILD_TYPE=Release -DHAKA_BENCH=ON
 	@cmake --build $(RELEASE) -j $(JOBS) --target haka bare_live
-	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; for source in pair queue; do \
+	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; for source in $(SOURCES); do \
 	    $$as_root bench/live.py --source $$source $(RELEASE)/haka $(RELEASE)/bench/bare_live; done
 
 bench-lossy: setup

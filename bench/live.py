@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What the engine costs live: live.py [--rounds N] [--idle N] --source pair|queue HAKA BARE_LIVE
+"""What the engine costs live: live.py [--rounds N] [--idle N] --source pair|xdp|queue HAKA BARE_LIVE
 
 Two hosts in namespaces, nginx at one, curl, wrk and ping at the other; between them in turn a loop
-that lets everything through by the same means, and haka. Prints medians, ranges and ratios.
+that lets everything through by the same means, and haka. Prints medians, ranges and ratios. xdp: the
+loop is that of the pair, between cards that join nothing, and haka is measured by both means.
 """
 import argparse
 import os
@@ -182,30 +183,34 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("haka")
     parser.add_argument("bare")
-    parser.add_argument("--source", choices=("pair", "queue"), required=True)
+    parser.add_argument("--source", choices=("pair", "xdp", "queue"), required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--idle", type=int, default=1_000_000)
     options = parser.parse_args()
     options.haka, options.bare = os.path.abspath(options.haka), os.path.abspath(options.bare)
-    kind = {"pair": sources.Pair, "queue": sources.Queue}[options.source]()
+    kind = {"pair": sources.Pair, "xdp": sources.Xdp, "queue": sources.Queue}[options.source]()
     lab.enter()
     sources.build(kind)
     (lab.FOLDER / "empty.lua").write_text("")
-    bare = (options.bare, "pair", *lab.HOSTS) if options.source == "pair" else (options.bare, "queue", 3)
-    haka = (options.haka, "run", *kind.source)
+    bare = (options.bare, "queue", 3) if options.source == "queue" else (options.bare, "pair", *lab.HOSTS)
+    hakas = {"haka": (options.haka, "run", *kind.source)}
+    if options.source == "xdp":
+        hakas["haka by AF_PACKET"] = (options.haka, "run", *sources.Pair.source)
     with programs.Hosts(1000) as hosts:
         hosts.file.with_name("small").write_bytes(b"x" * 1000)
         hosts.file.with_name("big").write_bytes(b"x" * 400_000_000)
         next(hosts.works())
         print(f"| {options.source} | | median | range | of bare |\n|---|---|---|---|---|", flush=True)
-        compare("bulk download", bulk, {"bare": bare, "haka": (*haka, lab.FOLDER / "empty.lua")},
+        compare("bulk download", bulk,
+                {"bare": bare} | {name: (*haka, lab.FOLDER / "empty.lua") for name, haka in hakas.items()},
                 options.rounds, "MB/s")
-        betweens = {"bare": bare, "haka": (*haka, FIREWALL)}
+        betweens = {"bare": bare} | {name: (*haka, FIREWALL) for name, haka in hakas.items()}
         compare("wrk, 1 kB, firewall", requests, betweens, options.rounds, "requests/s")
         compare_latency(betweens, options.rounds)
         if options.idle and options.source == "pair":
             idle(options, betweens, options.idle)
-        workers(options, kind)
+        if options.source != "xdp":
+            workers(options, kind)
 
 
 if __name__ == "__main__":

@@ -119,4 +119,21 @@ for workers in 1 2; do
     exec 9>&-
 done
 
+# Killed while it writes: what stands in the file are whole packets.
+endless() {
+    head -c 24 "$one_pair"
+    while tail -c +25 "$one_pair"; do :; done 2>/dev/null
+}
+for name in killed.pcap killed.pcapng; do
+    "$haka" run -q -r <(endless) -w $name policy.lua >out 2>err &
+    writes=$!
+    for _ in $(seq 1000); do
+        [ "$(stat -c %s $name 2>/dev/null || echo 0)" -gt 1000000 ] && break
+        sleep 0.01
+    done
+    kill -KILL $writes
+    { wait $writes; } 2>/dev/null
+    expect 0 "loaded" "packets" run -r $name policy.lua
+done
+
 exit $failed

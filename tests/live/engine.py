@@ -21,7 +21,7 @@ def lay(source, workers=1):
     stand.build(kind)
     if source == "pair":
         return (*kind.source, "-j", str(workers))
-    if workers == 1:
+    if workers == 1 or source == "xdp":  # It takes one worker.
         return kind.source
     queues = f"{FIRST_QUEUE}:{FIRST_QUEUE + workers - 1}"
     for tables in ("iptables-legacy", "ip6tables-legacy"):
@@ -31,7 +31,7 @@ def lay(source, workers=1):
 
 def add_addresses(source, host, count):
     """More addresses of a host: packets are spread by address pair, so all workers have work."""
-    bits = 16 if source == "pair" else 24
+    bits = 24 if source == "queue" else 16
     network = lab.HOSTS[host][0].rpartition(".")[0]
     addresses = [f"{network}.{last}" for last in range(100, 100 + count)]
     for address in addresses:

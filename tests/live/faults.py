@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Faults: faults.py [--only WORD] [--source pair|queue] HAKA
+"""Faults: faults.py [--only WORD] [--source pair|xdp|queue] HAKA
 
 What the traffic does, and what haka says, with two workers: when the worker process or the
 supervisor is killed in mid-transfer, a rule raises, hangs, allocates without end, the policy is
@@ -177,7 +177,7 @@ class Lab:
 
     def killed_open(self):
         """The same, and while nobody is there packets pass."""
-        if self.source == "pair":
+        if self.source != "queue":
             self.killed("supervisor.fail_open=true")
             return
         queues = self.place[1]
@@ -343,13 +343,13 @@ class Lab:
         transfer.communicate(timeout=PATIENCE + 5)
         self.check(transfer.returncode == 0 and got.read_bytes() == self.file, "the transfer was cut off")
         said = self.end(running)
-        if self.source == "pair":
+        if self.source != "queue":
             self.check("server: the interface is down" in said and "server: the interface is up again" in said,
                        "it isn't told")
 
     def gone(self):
         """An interface that is deleted ends the run, and says so."""
-        if self.source != "pair":
+        if self.source == "queue":
             return
         lab.run("ip", "link", "add", "one", "type", "veth", "peer", "name", "other")
         for name in ("one", "other"):
@@ -394,7 +394,7 @@ SERVERS = (HOME, "192.168.20.103")
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
-    parser.add_argument("--source", choices=("pair", "queue"), default="pair")
+    parser.add_argument("--source", choices=("pair", "xdp", "queue"), default="pair")
     parser.add_argument("haka", type=lambda path: str(Path(path).resolve()))
     arguments = parser.parse_args()
     for tool in ("nginx", "curl"):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reloads while requests run: reload.py [--reloads N] [--source pair|queue] HAKA
+"""Reloads while requests run: reload.py [--reloads N] [--source pair|xdp|queue] HAKA
 
 Two hosts, haka with two workers between them, nginx and wrk. Every response must come, every
 connection must have been asked about, every byte read by the policy that accepted its connection;
@@ -99,7 +99,7 @@ def reload_often(haka, place, reloads, servers):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--reloads", type=int, default=50)
-    parser.add_argument("--source", choices=("pair", "queue"), default="pair")
+    parser.add_argument("--source", choices=("pair", "xdp", "queue"), default="pair")
     parser.add_argument("haka", type=lambda path: str(Path(path).resolve()))
     arguments = parser.parse_args()
     for tool in ("nginx", "wrk"):
