@@ -45,17 +45,19 @@ void LiveReload::begin(Clock::time_point now) {
     for (const auto& worker : workers_) {
         workers.push_back(&worker->worker());
     }
-    loading_->thread = std::thread([loading = loading_.get(), kept = loading_, workers] {
-        for (const Worker* const worker : workers) {
-            Policy::Loaded loaded = worker->prepare();
-            if (loaded.policy == nullptr) {
-                loading->error = std::move(loaded.error);
-                break;
+    const std::uint32_t generation = generation_ + 1;
+    loading_->thread =
+        std::thread([loading = loading_.get(), kept = loading_, workers, generation] {
+            for (const Worker* const worker : workers) {
+                Policy::Loaded loaded = worker->prepare(generation);
+                if (loaded.policy == nullptr) {
+                    loading->error = std::move(loaded.error);
+                    break;
+                }
+                loading->policies.push_back(std::move(loaded.policy));
             }
-            loading->policies.push_back(std::move(loaded.policy));
-        }
-        loading->done.store(true, std::memory_order_release);
-    });
+            loading->done.store(true, std::memory_order_release);
+        });
 }
 
 // Closing a Lua state takes milliseconds that no packet shall wait for. The C library keeps what a

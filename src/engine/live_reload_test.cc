@@ -1,5 +1,6 @@
 #include "engine/live_reload.h"
 
+#include <atomic>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -105,6 +106,24 @@ TEST_F(LiveReloadTest, WhatIsAskedForMeanwhileIsDoneOnceBehindIt) {
     EXPECT_EQ(wait().generation, 3U);
     expect_generation(3);
     EXPECT_FALSE(reload_->look(LiveReload::Clock::now()));
+}
+
+// The workers are busy: none of them has taken the first one when the second is loaded.
+TEST_F(LiveReloadTest, GenerationsFollowEachOtherWhenWorkersAreLate) {
+    std::atomic<bool> go{false};
+    for (const auto& worker : workers_) {
+        worker->post([&go](Worker&, Journal&) {
+            while (!go.load()) {
+                std::this_thread::yield();
+            }
+        });
+    }
+    for (std::uint32_t generation = 2; generation < 4; ++generation) {
+        reload_->ask(LiveReload::Clock::now());
+        EXPECT_EQ(wait().generation, generation);
+    }
+    go.store(true);
+    expect_generation(3);
 }
 
 TEST_F(LiveReloadTest, OneThatLoadsForTooLongIsNotTaken) {

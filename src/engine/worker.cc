@@ -32,7 +32,7 @@ Worker::~Worker() = default;
 
 Worker::Made Worker::make(const WorkerOptions& options) {
     std::unique_ptr<Worker> worker(new Worker(options));
-    Policy::Loaded loaded = worker->prepare();
+    Policy::Loaded loaded = worker->prepare(worker->generation() + 1);
     if (loaded.policy == nullptr) {
         return {nullptr, std::move(loaded.error), loaded.fatal};
     }

@@ -74,8 +74,9 @@ public:
     // The input has ended: fragments, connections, on_exit.
     void finish(Journal& journal);
 
-    // Loads the policy's file anew, beside the one at work: from any thread.
-    [[nodiscard]] Policy::Loaded prepare() const;
+    // Loads the policy's file anew, beside the one at work: from any thread. `generation` is one
+    // that no policy here had; the one at work may not be the last that was handed over.
+    [[nodiscard]] Policy::Loaded prepare(std::uint32_t generation) const;
     // Between two walks: new connections take `policy`, those that are there stay with theirs. What
     // it said while it loaded goes to the journal. `now` is as in pass_time().
     void reload(std::unique_ptr<Policy> policy, Instant now, Journal& journal);

@@ -11,8 +11,8 @@ namespace haka::engine {
 
 using script::Hook;
 
-Policy::Loaded Worker::prepare() const {
-    return Policy::load(options_, slots_.data(), generation() + 1);
+Policy::Loaded Worker::prepare(std::uint32_t generation) const {
+    return Policy::load(options_, slots_.data(), generation);
 }
 
 // Nullptr: it has been retired.

@@ -29,7 +29,7 @@ class WorkerPolicyTest : public test::WorkerTest {
 protected:
     Said reload(std::string_view policy, Instant now = {}) {
         (void)folder_.write("policy.lua", as_bytes(policy));
-        Policy::Loaded loaded = worker_->prepare();
+        Policy::Loaded loaded = worker_->prepare(worker_->generation() + 1);
         EXPECT_NE(loaded.policy, nullptr) << loaded.error;
         Journal journal;
         worker_->reload(std::move(loaded.policy), now, journal);
@@ -219,7 +219,7 @@ TEST_F(WorkerPolicyTest, ConnectionDataEndsInEveryPolicyThatTouchedIt) {
 TEST_F(WorkerPolicyTest, APolicyThatDoesNotLoadChangesNothing) {
     load(teller("one"));
     (void)folder_.write("policy.lua", as_bytes("\nnonsense("));
-    const Policy::Loaded loaded = worker_->prepare();
+    const Policy::Loaded loaded = worker_->prepare(worker_->generation() + 1);
     EXPECT_EQ(loaded.policy, nullptr);
     EXPECT_NE(loaded.error.find("policy.lua:2"), std::string::npos) << loaded.error;
     EXPECT_EQ(worker_->generation(), 1U);
@@ -231,7 +231,7 @@ TEST_F(WorkerPolicyTest, LoadsInAnotherThreadWhilePacketsAreWalked) {
     (void)folder_.write("policy.lua", as_bytes(teller("two")));
     for (std::uint16_t round = 0; round < 20; ++round) {
         Policy::Loaded loaded;
-        std::thread other([&] { loaded = worker_->prepare(); });
+        std::thread other([&] { loaded = worker_->prepare(worker_->generation() + 1); });
         (void)walk(test::whole_connection(static_cast<std::uint16_t>(5000 + round)));
         other.join();
         ASSERT_NE(loaded.policy, nullptr) << loaded.error;
