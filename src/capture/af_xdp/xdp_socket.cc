@@ -206,7 +206,9 @@ std::string XdpSocket::load_program() {
 std::string XdpSocket::begin() {
     // In the driver where it can, else before the stack, which copies more.
     for (const std::uint32_t mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
-        LIBBPF_OPTS(bpf_link_create_opts, options, .flags = mode);
+        bpf_link_create_opts options{};
+        options.sz = sizeof options;
+        options.flags = mode;
         link_fd_ = bpf_link_create(program_fd_, static_cast<int>(index_), BPF_XDP, &options);
         if (link_fd_ >= 0) {
             return {};
