@@ -74,6 +74,9 @@ bool Worker::close_lost_hole(Item* item, flow::Connection& connection, bool of_c
 // tcp-connection-up, then the connection's dissector in Lua, on what Listeners::present() showed.
 // False: the connection was decided.
 bool Worker::run_stream_hooks(Item* item, flow::Connection& connection, bool of_client) {
+    if (!script_->listens(Hook::TcpConnectionUp) && connection.dissector <= kHttpDissector) {
+        return true;
+    }
     haka_stream* const streams = listeners_->at(connection.listener).streams.data();
     Item* const at_hand = item_;
     Item stand_in;
@@ -225,6 +228,10 @@ std::uint64_t Worker::release(Listener& listener, std::size_t half, Listeners::W
 // File: once the bytes before a gap have left, what lies behind it is shown and leaves, too. False:
 // the connection was decided.
 bool Worker::pass_gaps(Item* item, flow::Connection& connection) {
+    const auto& lanes = listeners_->at(connection.listener).lanes;
+    if (lanes[0] == nullptr && lanes[1] == nullptr) {
+        return true;
+    }
     for (const bool of_client : {true, false}) {
         const std::size_t half = of_client ? 0 : 1;
         Listener& listener = listeners_->at(connection.listener);

@@ -65,8 +65,16 @@ bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
             return false;
         }
     }
-    return close_lost_hole(&item, connection, true, HoleRule::WhenOld) &&
-           close_lost_hole(&item, connection, false, HoleRule::WhenOld);
+    for (const bool of_client : {true, false}) {
+        const std::size_t half = of_client ? 0 : 1;
+        const Listener& at_hand = listeners_->at(connection.listener);
+        const bool is_whole = !at_hand.buffers.at(half).is_acknowledged_ahead() &&
+                              at_hand.holes.at(half).since == 0;
+        if (!is_whole && !close_lost_hole(&item, connection, of_client, HoleRule::WhenOld)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 // The packet, or what takes its place, leaves.

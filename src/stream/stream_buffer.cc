@@ -165,7 +165,7 @@ std::uint64_t StreamBuffer::pending_hole() const {
 }
 
 std::uint64_t StreamBuffer::acknowledged_hole() const {
-    if (acked_ <= end_) [[likely]] {
+    if (!is_acknowledged_ahead()) {
         return 0;
     }
     const std::uint64_t known = std::min({acked_, held_.first_begin(), fin_});

@@ -115,6 +115,8 @@ public:
     [[nodiscard]] std::uint64_t pending_hole() const;
     // How many acknowledged bytes right behind end() are missing: in a capture, lost.
     [[nodiscard]] std::uint64_t acknowledged_hole() const;
+    // Else there are none.
+    [[nodiscard]] bool is_acknowledged_ahead() const { return acked_ > end_; }
     // Bytes behind the first hole: never delivered if it isn't filled.
     [[nodiscard]] std::uint64_t known_behind_hole() const { return held_.data_bytes(); }
     [[nodiscard]] std::uint32_t held_segments() const { return held_.count(); }

@@ -121,24 +121,24 @@ std::size_t host_end(std::string_view host) {
     return std::min(bracket == std::string_view::npos ? host.find(':') : bracket + 1, host.size());
 }
 
-// A host with or without a port (RFC 9110, 7.2), no more strictly than is needed to have one
-// meaning.
+// What a host's name or the inside of its brackets is made of, no more strictly than is needed to
+// have one meaning.
 struct HostText {
     static constexpr bool has(std::uint8_t c) {
         return c > 0x20 && c < 0x7f &&
-               std::string_view("/?#@\\,\"<>^`{|}").find(static_cast<char>(c)) ==
+               std::string_view("/?#@\\,\"<>^`{|}[]").find(static_cast<char>(c)) ==
                    std::string_view::npos;
     }
 };
 
+// With or without a port (RFC 9110, 7.2).
 bool is_host(std::string_view host) {
-    const bool good =
-        std::ranges::all_of(as_bytes(host), [](std::uint8_t c) { return kTableOf<HostText>[c]; });
     const std::size_t end = host_end(host);
     const bool bracketed = host.starts_with('[') && host[end - 1] == ']';
     const std::string_view name = bracketed ? host.substr(1, end - 2) : host.substr(0, end);
     const std::string_view port = host.substr(end);
-    return good && name.find_first_of("[]") == std::string_view::npos &&
+    return std::ranges::all_of(as_bytes(name),
+                               [](std::uint8_t c) { return kTableOf<HostText>[c]; }) &&
            (port.empty() || (port[0] == ':' && std::ranges::all_of(port.substr(1), is_digit)));
 }
 
