@@ -68,8 +68,8 @@ bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
     for (const bool of_client : {true, false}) {
         const std::size_t half = of_client ? 0 : 1;
         const Listener& at_hand = listeners_->at(connection.listener);
-        const bool is_whole = !at_hand.buffers.at(half).is_acknowledged_ahead() &&
-                              at_hand.holes.at(half).since == 0;
+        const bool is_whole =
+            !at_hand.buffers.at(half).is_acknowledged_ahead() && at_hand.holes.at(half).since == 0;
         if (!is_whole && !close_lost_hole(&item, connection, of_client, HoleRule::WhenOld)) {
             return false;
         }
