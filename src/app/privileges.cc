@@ -49,6 +49,7 @@ constexpr std::array kRefused = {SYS_execve,
                                  SYS_reboot,
                                  SYS_swapon,
                                  SYS_swapoff,
+                                 SYS_bpf,
                                  SYS_keyctl,
                                  SYS_add_key,
                                  SYS_request_key,
@@ -63,8 +64,7 @@ constexpr std::array kRefused = {SYS_execve,
                                  SYS_setresgid,
                                  SYS_settimeofday,
                                  SYS_clock_settime,
-                                 SYS_acct,
-                                 SYS_bpf};  // Stays the last.
+                                 SYS_acct};
 
 void drop_capabilities(Keep keep) {
     std::uint64_t kept = keep == Keep::PacketsAndBpf ? std::uint64_t{1} << CAP_BPF : 0;
@@ -106,12 +106,10 @@ void refuse_calls(Keep keep) {
     program[2] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
     program[3] = BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kForeignCalls, refuse_from(3), 0);
     for (std::size_t i = 0; i < kRefused.size(); ++i) {
+        const bool is_kept = keep == Keep::PacketsAndBpf && kRefused[i] == SYS_bpf;
         program[kFirst + i] =
             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(kRefused[i]),
-                     refuse_from(kFirst + i), 0);
-    }
-    if (keep == Keep::PacketsAndBpf) {  // The last of the refused is allowed.
-        program[kAllow - 1] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+                     is_kept ? std::uint8_t{0} : refuse_from(kFirst + i), 0);
     }
     program[kAllow] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     program[kRefuse] = BPF_STMT(BPF_RET | BPF_K, kErrno);

@@ -22,7 +22,6 @@ public:
     [[nodiscard]] std::string look(std::uint64_t lost, LiveCounts& counts,
                                    std::vector<std::string>& said);
 
-    [[nodiscard]] int index() const { return index_; }
     [[nodiscard]] std::uint32_t mtu() const { return mtu_; }
 
 private:

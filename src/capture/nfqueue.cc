@@ -263,11 +263,7 @@ void Nfqueue::send(const Frame& frame, Leaving leaving) {
         return;
     }
     const std::uint32_t out = place != SIZE_MAX ? queued_[place].packet.out_index : 0;
-    const std::uint32_t mtu = sizes_.mtu_of(out);
-    std::uint32_t most = mtu > headers.payload ? mtu - headers.payload : mtu;
-    if (leaving.segment_size != 0) {
-        most = std::min<std::uint32_t>(most, leaving.segment_size);
-    }
+    const std::uint32_t most = payload_max_of(headers, sizes_.mtu_of(out), leaving.segment_size);
     raw_.push_back({.behind = at_hand_, .frame = kept, .payload_max = most});
 }
 

@@ -46,7 +46,6 @@ public:
     // Lets frames in. Until all workers' sockets are open each would see all frames.
     void begin() const;
     [[nodiscard]] int fd() const { return fd_; }
-    [[nodiscard]] int index() const { return index_; }
 
     // The next frame; its place stays ours until release().
     [[nodiscard]] std::optional<RingFrame> next();

@@ -1,5 +1,6 @@
 #include "capture/segment_cut.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "wire/checksum.h"
@@ -13,6 +14,13 @@ constexpr std::uint8_t kCwr = 0x80;
 constexpr std::uint32_t kIpv6Header = 40;
 
 }  // namespace
+
+std::uint32_t payload_max_of(const wire::Headers& headers, std::uint32_t mtu,
+                             std::uint16_t receiver) {
+    const std::uint32_t before = headers.payload - std::min(headers.net, headers.payload);
+    const std::uint32_t most = mtu > before ? mtu - before : mtu;
+    return receiver != 0 ? std::min<std::uint32_t>(most, receiver) : most;
+}
 
 void make_segment(const Frame& frame, const wire::Headers& headers, SegmentPart part,
                   std::vector<std::uint8_t>& segment) {

@@ -16,6 +16,11 @@ template <typename Leave>
 void cut_segments(const Frame& frame, std::uint32_t payload_max, std::vector<std::uint8_t>& room,
                   const Leave& leave);
 
+// What `payload_max` is for a frame with such headers: what the MTU leaves, and no more than its
+// receiver takes (0: unknown).
+[[nodiscard]] std::uint32_t payload_max_of(const wire::Headers& headers, std::uint32_t mtu,
+                                           std::uint16_t receiver);
+
 // One of them: bytes [begin, end) of the payload, as number `index` behind the frame's headers.
 struct SegmentPart {
     std::uint32_t begin = 0;

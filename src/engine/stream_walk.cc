@@ -65,7 +65,7 @@ bool Worker::listen(Item& item, flow::Connection& connection, const wire::Segmen
             return false;
         }
     }
-    for (const bool of_client : {true, false}) {
+    for (const bool of_client : {true, false}) {  // Nearly always both are whole.
         const std::size_t half = of_client ? 0 : 1;
         const Listener& at_hand = listeners_->at(connection.listener);
         const bool is_whole =

@@ -17,7 +17,7 @@ def lay(source, workers=1):
     """Two hosts with haka's place between them; returns the options of haka that fill it."""
     if source == "queue" and not shutil.which("iptables-legacy"):
         lab.skip("no iptables-legacy here")
-    kind = {"pair": stand.Pair, "xdp": stand.Xdp, "queue": stand.Queue}[source]()
+    kind = stand.KINDS[source]()
     stand.build(kind)
     if source == "pair":
         return (*kind.source, "-j", str(workers))

@@ -395,7 +395,7 @@ SERVERS = (HOME, "192.168.20.103")
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
-    parser.add_argument("--source", choices=("pair", "xdp", "queue"), default="pair")
+    parser.add_argument("--source", choices=engine.stand.KINDS, default="pair")
     parser.add_argument("haka", type=lambda path: str(Path(path).resolve()))
     arguments = parser.parse_args()
     for tool in ("nginx", "curl"):

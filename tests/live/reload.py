@@ -99,7 +99,7 @@ def reload_often(haka, place, reloads, servers):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--reloads", type=int, default=50)
-    parser.add_argument("--source", choices=("pair", "xdp", "queue"), default="pair")
+    parser.add_argument("--source", choices=engine.stand.KINDS, default="pair")
     parser.add_argument("haka", type=lambda path: str(Path(path).resolve()))
     arguments = parser.parse_args()
     for tool in ("nginx", "wrk"):

@@ -20,7 +20,7 @@ sys.path.insert(0, str(HERE))
 import lab  # noqa: E402
 import mishaps  # noqa: E402
 import traffic  # noqa: E402
-from stand import V4, Pair, Queue, Runner, Xdp, build  # noqa: E402, F401
+from stand import KINDS, V4, Pair, Queue, Runner, build  # noqa: E402, F401
 
 PARTS = (traffic.pings, traffic.tags, traffic.edits, traffic.joined_datagrams,
          traffic.servers, traffic.firewall, traffic.resets, traffic.filtered,
@@ -33,10 +33,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("haka")
     parser.add_argument("--only", help="parts, separated by commas")
-    parser.add_argument("--source", choices=("pair", "xdp", "queue"), required=True)
+    parser.add_argument("--source", choices=KINDS, required=True)
     options = parser.parse_args()
     options.haka = os.path.abspath(options.haka)
-    kind = {"pair": Pair, "xdp": Xdp, "queue": Queue}[options.source]()
+    kind = KINDS[options.source]()
     lab.enter()
     if isinstance(kind, Queue) and not shutil.which("iptables-legacy"):
         lab.skip("no iptables-legacy here")

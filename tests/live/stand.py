@@ -138,6 +138,9 @@ class Queue:
             self.rule("-A")
 
 
+KINDS = {"pair": Pair, "xdp": Xdp, "queue": Queue}  # By the word of --source.
+
+
 def build(kind):
     """Two hosts; their cards leave checksums and cutting to others, as cards do."""
     lab.run("mount", "-t", "tmpfs", "live", "/run")

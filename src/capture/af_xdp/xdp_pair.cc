@@ -1,7 +1,6 @@
 // Tested by: xdp_pair_test.cc
 #include "capture/xdp_pair.h"
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -126,12 +125,7 @@ void XdpPair::pass(const Frame& frame) {
 void XdpPair::send(const Frame& frame, Leaving leaving) {
     const std::size_t to = 1 - (frame.interface & 1U);
     const wire::Headers headers = wire::find_headers(frame.link, frame.bytes());
-    const std::uint32_t behind_link = headers.payload - std::min(headers.net, headers.payload);
-    const std::uint32_t mtu = watches_.at(to).mtu();
-    std::uint32_t most = mtu > behind_link ? mtu - behind_link : mtu;
-    if (leaving.segment_size != 0) {
-        most = std::min<std::uint32_t>(most, leaving.segment_size);
-    }
+    const std::uint32_t most = payload_max_of(headers, watches_.at(to).mtu(), leaving.segment_size);
     counts_.sent.add(1);
     cut_segments(frame, most, segment_, [this, to](ByteView bytes) { send_copy(to, bytes); });
 }

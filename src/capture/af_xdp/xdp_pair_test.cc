@@ -70,11 +70,13 @@ protected:
                 GTEST_SKIP() << "no " << command;
             }
         }
+        const int socket_fd = socket(AF_XDP, SOCK_RAW, 0);
+        if (socket_fd < 0) {
+            GTEST_SKIP() << "no AF_XDP in this kernel";
+        }
+        close(socket_fd);
         LiveSources opened =
             open_xdp_pair({.interface = "left", .peer = "right", .settings = {.ring_frames = 16}});
-        if (opened.error.find("AF_XDP") != std::string::npos) {
-            GTEST_SKIP() << opened.error;
-        }
         ASSERT_EQ(opened.error, "");
         pair_ = std::move(opened.sources.front());
         left_.emplace("left-end");
@@ -124,22 +126,16 @@ protected:
 
 TEST_F(XdpPairTest, PassesBothWaysByteForByte) {
     for (const std::size_t size : {1U, 100U, 1460U}) {
-        const auto there = make_frame(size, 1);
-        ASSERT_TRUE(left_->send(there));
-        for (const Frame& frame : receive()) {
-            EXPECT_EQ(frame.interface, 0U);
-            pair_->pass(frame);
+        for (const std::uint32_t side : {0U, 1U}) {
+            const auto sent = make_frame(size, static_cast<std::uint8_t>(side));
+            ASSERT_TRUE((side == 0 ? left_ : right_)->send(sent));
+            for (const Frame& frame : receive()) {
+                EXPECT_EQ(frame.interface, side);
+                pair_->pass(frame);
+            }
+            pair_->finish_batch();
+            EXPECT_EQ((side == 0 ? right_ : left_)->receive(), sent);
         }
-        pair_->finish_batch();
-        EXPECT_EQ(right_->receive(), there);
-        const auto back = make_frame(size, 2);
-        ASSERT_TRUE(right_->send(back));
-        for (const Frame& frame : receive()) {
-            EXPECT_EQ(frame.interface, 1U);
-            pair_->pass(frame);
-        }
-        pair_->finish_batch();
-        EXPECT_EQ(left_->receive(), back);
     }
 }
 
