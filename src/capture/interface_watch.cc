@@ -1,4 +1,3 @@
-// Tested by: packet_socket_test.cc
 #include "capture/interface_watch.h"
 
 #include <fmt/format.h>
